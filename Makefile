@@ -1,0 +1,49 @@
+# The two commands of a fresh machine are `make run` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.txt
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+.PHONY: help run test check test-flask bench lock install clean
+.DEFAULT_GOAL := help
+
+help: ## Show this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+
+run: $(INSTALLED) ## Install, start PostgreSQL, migrate, serve on 127.0.0.1:8000
+	@APP_ENV=development $(BIN)/postern run
+
+test: $(INSTALLED) ## Install and run every test on a PostgreSQL of its own
+	$(BIN)/python -m pytest --cov
+
+test-flask: $(INSTALLED) ## Run Flask's own test suite through the bridge
+	$(BIN)/python -m tests.flask_suite $(VENV)/flask-suite
+
+check: $(INSTALLED) ## Linters, types, import contract, lock files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory lock
+	git diff --exit-code --stat -- $(LOCKS)
+
+lock: $(INSTALLED) ## Write the lock files anew; what is locked stays unless pyproject.toml says otherwise
+	$(LOCK) pyproject.toml --output-file requirements.txt
+	$(LOCK) pyproject.toml --all-extras --output-file requirements-dev.txt
+	$(LOCK) tests/flask_suite/requirements.in --output-file tests/flask_suite/requirements.txt
+
+bench: $(INSTALLED) ## Measure the bridge beside its peers
+	$(BIN)/python -m bench.bridge_concurrency
+
+install: $(INSTALLED) ## Make the virtual environment
+
+$(INSTALLED): requirements-dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean: ## Remove what was installed and built; the data in .data stays
+	rm -rf $(VENV) build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,65 @@
+"""Runs migrations on the database that the settings name; `alembic upgrade head` alone is a deployment's step.
+
+Two upgrades at once: one works, the other waits for its advisory lock and then finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from alembic import context
+from service.config import ConfigurationError, DatabaseSettings
+from service.database import database
+from service.models import Base
+from service.repositories.engine import create_engine
+from sqlalchemy import Connection, text
+
+# Any number will do, as long as it is always the same one.
+MIGRATION_LOCK = 7_365_736_365_001
+
+
+def run() -> None:
+    """Migrate the database that the settings name, else the embedded one."""
+    given = context.config.attributes.get("database_url")  # by whoever calls Alembic from Python
+    settings = DatabaseSettings.load(**{"database_url": given} if given else {})
+    with database(settings) as database_url:
+        asyncio.run(migrate(settings, database_url))
+
+
+async def migrate(settings: DatabaseSettings, database_url: str) -> None:
+    """Run the migrations on one connection; a migration may take long, waiting for a lock may not."""
+    engine = create_engine(settings, database_url, statement_seconds=0)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(run_in_transaction)
+    finally:
+        await engine.dispose()
+
+
+def run_in_transaction(connection: Connection) -> None:
+    """Run the migrations in one transaction under the lock, which ends with it."""
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        compare_server_default=True,
+        transaction_per_migration=False,
+    )
+    with context.begin_transaction():
+        # Waiting here is the point: lock_timeout would cut it short, and holds for the tables only.
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.execute(text("SET LOCAL lock_timeout = '2s'"))
+        context.run_migrations()
+
+
+def run_as_sql() -> None:
+    """Print the migrations as SQL (`alembic upgrade head --sql`), for those who may not run them themselves."""
+    context.configure(dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+try:
+    run_as_sql() if context.is_offline_mode() else run()
+except ConfigurationError as error:
+    raise SystemExit("\n".join(error.faults)) from None

@@ -1,0 +1,26 @@
+"""The ASGI `app` for `hypercorn asgi:app`: settings from the environment, then the whole house.
+
+`postern run` does the same, and configures the server too.
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+from contextlib import ExitStack
+
+from service import logs
+from service.config import ConfigurationError, Settings
+from service.database import database
+from service.embedded import EmbeddedPostgresError
+from service.stack import create_asgi
+
+running = ExitStack()
+atexit.register(running.close)
+
+try:
+    settings = Settings.load()
+    logs.configure(settings.log_level, as_json=settings.production)
+    app = create_asgi(settings, running.enter_context(database(settings)))
+except (ConfigurationError, EmbeddedPostgresError) as error:
+    sys.exit("\n".join(getattr(error, "faults", [str(error)])))

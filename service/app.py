@@ -1,0 +1,51 @@
+"""The Flask app: blueprints, error handlers and hooks wired together. No rule lives here."""
+
+from __future__ import annotations
+
+from flask import Flask, request
+from werkzeug.exceptions import HTTPException
+
+from service import trace
+from service.api import auth, root, users
+from service.config import Settings
+from service.errors import NotAcceptable
+from service.web import operations, problems
+from service.web.converters import RowIdConverter
+
+
+def create_app(settings: Settings) -> Flask:
+    """Return the app. It answers once `service.api.context.attach` has given it the context of its process.
+
+    Flask's own SECRET_KEY stays unset: there is no cookie session, and without one Flask does no work for it. The key
+    that signs tokens belongs to the token codec.
+    """
+    app = Flask(__name__, static_folder=None)
+    app.debug = settings.debug
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.url_map.converters["int"] = RowIdConverter
+    # Collections answer with and without their slash, and nothing is ever redirected.
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.before_request(_refuse_early)
+    problems.install(app)
+    for module in (root, auth, users):
+        app.register_blueprint(module.blueprint)
+    return app
+
+
+def _refuse_early() -> None:
+    """Refuse in the contract's order: path and method, Accept, then the body's size and type; tokens come later."""
+    if request.url_rule is not None:
+        trace.current.get().route = request.url_rule.rule
+    if isinstance(request.routing_exception, HTTPException):
+        raise request.routing_exception
+    if request.path.startswith("/api/") and not _accepts_json():
+        raise NotAcceptable
+    if request.content_length or request.headers.get("Transfer-Encoding"):
+        request.get_data()  # refuses what is too large
+    operations.refuse_other_media_types()
+
+
+def _accepts_json() -> bool:
+    accept = request.headers.get("Accept")
+    return not accept or request.accept_mimetypes.quality("application/json") > 0

@@ -1,0 +1,161 @@
+"""Settings: what an operator may set, in the environment or in `.env` (contract: Configuration and operation).
+
+Nothing of ours is imported, and nothing is read at import: `Settings.load()` does it once, at start.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+SECRET_KEY_BYTES = 32
+"""RFC 7518 §3.2: a key of HS256 is at least as long as the hash."""
+
+_EXAMPLE_MARKS = (
+    "change",
+    "example",
+    "secret-key",
+    "secret_key",
+    "secretkey",
+    "your-",
+    "your_",
+    "supersecret",
+    "super-secret",
+)
+
+
+class ConfigurationError(Exception):
+    """The settings can't be used; ``faults`` has one line for each reason."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__("; ".join(faults))
+
+
+class DatabaseSettings(BaseSettings):
+    """What is needed to reach the database, and all that a migration needs."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True, env_file=".env"
+    )
+
+    app_env: Literal["production", "development", "testing"] = "production"
+
+    database_url: SecretStr | None = Field(None, description="postgresql://… or postgresql+asyncpg://…")
+    pool_size: int = Field(10, ge=1, description="database connections of one process")
+    pool_wait_seconds: float = Field(2, gt=0)
+    connect_seconds: float = Field(3, gt=0)
+    statement_seconds: float = Field(4, gt=0, description="statement_timeout of each connection")
+    lock_seconds: float = Field(2, gt=0, description="lock_timeout of each connection")
+    idle_in_transaction_seconds: float = Field(10, gt=0)
+
+    @classmethod
+    def load(cls, **values: Any) -> Self:
+        """Read the settings; ``values`` go before the environment.
+
+        Raises:
+            ConfigurationError: a value is not of its kind, or production would not be safe.
+        """
+        try:
+            settings = cls(**values)
+        except ValidationError as error:
+            lines = [f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors(include_input=False)]
+            raise ConfigurationError(lines) from None  # the original shows values, and some are secrets
+        faults = list(settings._faults())
+        if faults:
+            raise ConfigurationError(faults)
+        return settings._completed()
+
+    @property
+    def production(self) -> bool:
+        """Whether unsafe settings are refused."""
+        return self.app_env == "production"
+
+    def _faults(self) -> Iterator[str]:
+        url = self.database_url.get_secret_value() if self.database_url else ""
+        if url and not url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
+            yield "DATABASE_URL must start with postgresql:// or postgresql+asyncpg://"
+        if self.production and not url:
+            yield "DATABASE_URL is missing: set it to postgresql://user:password@host/database"
+
+    def _completed(self) -> Self:
+        """Fill in what production has to be told and development need not be."""
+        return self
+
+
+class Settings(DatabaseSettings):
+    """The settings of one process. Field names are the environment's, in lower case."""
+
+    debug: bool = False
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    secret_key: SecretStr | None = Field(None, description=f"signs tokens; at least {SECRET_KEY_BYTES} bytes")
+    metrics_token: SecretStr | None = Field(None, description="bearer token that /metrics asks for; public without")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] | None = Field(None, description="comma-separated, or *")
+    cors_credentials: bool = Field(False, description="lets browsers send cookies; never together with *")
+    trusted_proxies: int = Field(0, ge=0, le=10, description="reverse proxies whose X-Forwarded-* are believed")
+
+    access_token_seconds: int = Field(900, ge=1, le=86_400)
+    refresh_token_seconds: int = Field(30 * 86_400, ge=1, description="slides with each refresh")
+    session_seconds: int = Field(90 * 86_400, ge=1, description="a session lives no longer, however often refreshed")
+    token_issuer: str = "postern"
+    token_audience: str = "postern"
+
+    hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="passwords at once")
+    hash_queue: int = Field(64, ge=0, description="passwords that may wait for a thread")
+    hash_wait_seconds: float = Field(2, gt=0)
+
+    body_limit_bytes: int = Field(2**20, ge=1)
+    body_seconds: float = Field(10, gt=0, description="for the whole body to arrive")
+    url_limit_bytes: int = Field(4096, ge=16)
+    header_limit_bytes: int = Field(16_384, ge=256)
+    header_limit_fields: int = Field(64, ge=1)
+    answer_seconds: float = Field(10, gt=0, description="from the whole body to the start of the answer")
+    stall_seconds: float = Field(30, gt=0, description="for one chunk of an answer to be taken")
+    keep_alive_seconds: float = Field(75, gt=0)
+    shutdown_seconds: float = Field(20, gt=0, description="for requests in flight when the service is stopped")
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def names_its_secret(self) -> bool:
+        """Whether the operator gave a key, rather than `load` having made one up for this process."""
+        return "secret_key" in self.model_fields_set
+
+    def _faults(self) -> Iterator[str]:
+        yield from super()._faults()
+        if "*" in (self.cors_origins or ()) and self.cors_credentials:
+            yield "CORS_ORIGINS=* can't be combined with CORS_CREDENTIALS: list the origins"
+        if not self.production:
+            return
+        if self.secret_key is None:
+            yield f"SECRET_KEY is missing: set it to {SECRET_KEY_BYTES} random bytes or more (openssl rand -base64 48)"
+        else:
+            yield from _faults_of_secret(self.secret_key.get_secret_value())
+        if self.debug:
+            yield "DEBUG is on: production runs without it"
+
+    def _completed(self) -> Self:
+        filled: dict[str, Any] = {}
+        if self.secret_key is None:
+            filled["secret_key"] = SecretStr(secrets.token_urlsafe(SECRET_KEY_BYTES))
+        if self.cors_origins is None:
+            filled["cors_origins"] = () if self.production else ("*",)
+        completed = self.model_copy(update=filled)
+        completed.__pydantic_fields_set__.difference_update(filled)
+        return completed
+
+
+def _faults_of_secret(secret: str) -> Iterator[str]:
+    if len(secret.encode()) < SECRET_KEY_BYTES:
+        yield f"SECRET_KEY is too short: {SECRET_KEY_BYTES} bytes at least (openssl rand -base64 48)"
+    elif any(mark in secret.lower() for mark in _EXAMPLE_MARKS) or len(set(secret)) < 8:
+        yield "SECRET_KEY is an example's or too plain: make one of your own (openssl rand -base64 48)"

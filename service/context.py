@@ -1,0 +1,97 @@
+"""The frozen objects of one process: the engine, the units of work over it, the token codec, the password threads.
+
+Made when the server starts and closed when it stops, by the lifespan; views reach it through their app.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.config import Settings
+from service.models import SCHEMA_HEAD
+from service.passwords import PasswordHasher
+from service.repositories.engine import create_engine
+from service.repositories.refusals import refusal
+from service.repositories.unit_of_work import Reading, UnitOfWork
+from service.tokens import TokenCodec
+
+
+class NotReady(Exception):
+    """The database does not answer, or its schema is behind this code; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every request of a process shares."""
+
+    settings: Settings
+    engine: AsyncEngine
+    reading_engine: AsyncEngine
+    tokens: TokenCodec
+    passwords: PasswordHasher
+
+    def transaction(self) -> UnitOfWork:
+        """Begin nothing yet: the transaction starts with its first statement."""
+        return UnitOfWork(self.engine)
+
+    def reading(self) -> Reading:
+        """Return a unit of work for statements that only read."""
+        return Reading(self.reading_engine)
+
+    async def check_schema(self) -> None:
+        """Ask the database for its migration; at or past the one this code knows is good, so that a deployment may
+        migrate before it replaces the processes.
+
+        Raises:
+            NotReady: it is behind, or does not answer.
+        """
+        try:
+            async with self.reading_engine.connect() as connection:
+                exists = (await connection.execute(text("SELECT to_regclass('alembic_version')"))).scalar_one()
+                found = await connection.execute(text("SELECT version_num FROM alembic_version")) if exists else None
+                version: str = (found.scalar_one_or_none() if found else None) or ""
+        except Exception as error:
+            if refusal(error) is None:
+                raise
+            raise NotReady("the database does not answer: check DATABASE_URL, and that PostgreSQL runs") from error
+        if version < SCHEMA_HEAD:
+            raise NotReady(
+                f"the schema is at {version or 'nothing'}, this code needs {SCHEMA_HEAD}: alembic upgrade head"
+            )
+
+
+@asynccontextmanager
+async def open_context(settings: Settings, database_url: str) -> AsyncIterator[Context]:
+    """Make the context; close what it holds at the end. Nothing is connected yet."""
+    engine = create_engine(settings, database_url)
+    passwords = PasswordHasher(
+        threads=settings.hash_threads, queue=settings.hash_queue, wait_seconds=settings.hash_wait_seconds
+    )
+    try:
+        yield Context(
+            settings=settings,
+            engine=engine,
+            reading_engine=engine.execution_options(isolation_level="AUTOCOMMIT"),
+            tokens=_codec(settings),
+            passwords=passwords,
+        )
+    finally:
+        passwords.close()
+        await engine.dispose()
+
+
+def _codec(settings: Settings) -> TokenCodec:
+    if settings.secret_key is None:
+        raise ValueError("settings that were not loaded by Settings.load() have no secret key")
+    return TokenCodec(
+        settings.secret_key.get_secret_value(),
+        issuer=settings.token_issuer,
+        audience=settings.token_audience,
+        access_seconds=settings.access_token_seconds,
+        refresh_seconds=settings.refresh_token_seconds,
+    )

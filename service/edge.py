@@ -1,0 +1,343 @@
+"""Edge: the ASGI guard in front of the bridge. What servers and Flask leave to somebody else happens here.
+
+Limits of size and of time, the request id, security headers, CORS, the access line and the metrics of every request,
+and a last resort that answers a problem document for whatever escapes. One clock runs at a time: until the body is
+whole, then until the answer starts, then for each chunk of it. No route and no rule of the product is known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote_to_bytes
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from service.config import Settings
+from service.errors import (
+    HeadersTooLarge,
+    InternalError,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotFound,
+    RequestTimeout,
+    ServiceError,
+    Unavailable,
+    UriTooLong,
+)
+from service.trace import Trace
+from service.trace import current as current_trace
+
+if TYPE_CHECKING:
+    from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+
+Headers = list[tuple[bytes, bytes]]
+
+LINGER_SECONDS = 2
+"""How long an answer that came before the end of the request's body waits for the rest, so that the client reads it."""
+
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+
+SECURITY_HEADERS: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{8,64}")
+
+_requests = Counter("postern_requests", "Requests answered.", ("method", "route", "status"))
+_seconds = Histogram("postern_request_seconds", "Time from a request's head to the end of its answer.", ("route",))
+_in_flight = Gauge("postern_requests_in_flight", "Requests being answered.")
+
+log = logging.getLogger("postern.access")
+
+
+class Edge:
+    """An ASGI 3 application around another; the settings say the limits."""
+
+    def __init__(self, app: ASGI3Application, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
+        self.cors = CORS(settings.cors_origins or (), credentials=settings.cors_credentials)
+        self.draining = False
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Serve one request; what is not HTTP goes through, but for WebSockets, which are refused."""
+        if scope["type"] == "http":
+            await _Exchange(self, scope, receive, send).serve()
+        elif scope["type"] == "websocket" and "websocket.http.response" in (scope.get("extensions") or {}):
+            await _Exchange(self, {**scope, "method": "GET"}, receive, _for_websocket(send)).serve(NotFound())
+        else:
+            await self.app(scope, receive, send)
+
+    def drain(self) -> None:
+        """Begin to stop: connections are closed behind their answers, and `/readyz` sends new ones elsewhere."""
+        self.draining = True
+
+
+class CORS:
+    """Which origins' pages may read the answers (Fetch standard, section CORS protocol)."""
+
+    ALLOWED: Headers = [  # noqa: RUF012 - never changed
+        (b"access-control-allow-methods", ", ".join(METHODS).encode()),
+        (
+            b"access-control-allow-headers",
+            b"Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, X-Request-ID",
+        ),
+        (b"access-control-max-age", b"600"),
+    ]
+    EXPOSED = (
+        b"access-control-expose-headers",
+        b"ETag, Idempotency-Replayed, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
+        b"Retry-After, WWW-Authenticate, X-Request-ID",
+    )
+
+    def __init__(self, origins: tuple[str, ...], *, credentials: bool) -> None:
+        self._any = "*" in origins
+        self._origins = frozenset(origin.encode() for origin in origins)
+        self._credentials = credentials
+
+    def headers(self, origin: bytes | None) -> Headers:
+        """Return what an answer to a page of this origin carries: nothing when the origin is not on the list."""
+        if origin is None or not (self._any or origin in self._origins):
+            return []
+        headers = [(b"access-control-allow-origin", b"*" if self._any else origin), self.EXPOSED]
+        return [*headers, (b"access-control-allow-credentials", b"true")] if self._credentials else headers
+
+    def preflight(self, method: str, headers: dict[bytes, bytes]) -> Headers | None:
+        """Return what a preflight request is answered with; None for any other request."""
+        if method != "OPTIONS" or b"origin" not in headers or b"access-control-request-method" not in headers:
+            return None
+        return self.ALLOWED if self.headers(headers[b"origin"]) else []
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, edge: Edge, scope: Any, receive: Any, send: Any) -> None:
+        self._edge = edge
+        self._settings = edge.settings
+        self._scope = scope
+        self._raw_receive = receive
+        self._raw_send = send
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._believe_proxies()
+        self._path: str = "/" + scope["path"].lstrip("/")  # as werkzeug matches it
+        self._in_api = self._path == "/api" or self._path.startswith("/api/")
+        self._trace = Trace(self._request_id())
+        self._clock: asyncio.Timeout | None = None
+        self._body_whole = False
+        self._client_gone = False
+        self._drainer: asyncio.Task[None] | None = None
+        self._status: int | None = None
+
+    async def serve(self, refusal: ServiceError | None = None) -> None:
+        """Answer, whatever happens, and leave one line of it in the log."""
+        current_trace.set(self._trace)
+        started = time.perf_counter()
+        _in_flight.inc()
+        try:
+            await self._answer(refusal or self._refusal())
+        finally:
+            if self._drainer is not None:
+                self._drainer.cancel()
+            _in_flight.dec()
+            self._record(time.perf_counter() - started)
+
+    async def _answer(self, refusal: ServiceError | None) -> None:
+        if refusal is not None:
+            await self._refuse(refusal)
+            return
+        preflight = self._edge.cors.preflight(self._scope["method"], self._headers) if self._in_api else None
+        if preflight is not None:
+            await self._respond(204, preflight, b"")
+            return
+        clock = asyncio.timeout(self._settings.body_seconds)
+        try:
+            async with clock:
+                self._clock = clock
+                await self._edge.app(self._scope, self._receive, self._send)
+        except Exception as error:
+            self._clock = None
+            late = isinstance(error, TimeoutError) and clock.expired()
+            if not late:
+                log.exception("a request failed")
+            if self._status is None:
+                await self._refuse(self._lateness() if late else InternalError())
+
+    def _lateness(self) -> ServiceError:
+        return Unavailable("The answer took too long") if self._body_whole else RequestTimeout()
+
+    # What is refused before anything of the product is asked
+
+    def _refusal(self) -> ServiceError | None:
+        scope, settings = self._scope, self._settings
+        target = scope["raw_path"] + b"?" + scope["query_string"]
+        sizes = [len(name) + len(value) + len(b": \r\n") for name, value in scope["headers"]]
+        if len(target) - (not scope["query_string"]) > settings.url_limit_bytes:
+            return UriTooLong()
+        if len(sizes) > settings.header_limit_fields or sum(sizes) > settings.header_limit_bytes:
+            return HeadersTooLarge()
+        if scope["method"] in ("CONNECT", "TRACE"):
+            return MethodNotAllowed(headers={"Allow": ", ".join(METHODS)})
+        if b"%" in target and not _is_text(unquote_to_bytes(target)):
+            return MalformedRequest("Malformed request: the URL is not UTF-8 text")
+        if sum(name == b"authorization" for name, _ in scope["headers"]) > 1:
+            return MalformedRequest("Malformed request: more than one Authorization")
+        if self._edge.draining and self._path == "/readyz":
+            return Unavailable("The service is stopping")
+        return None
+
+    # Between the server and the app
+
+    async def _receive(self) -> Any:
+        message = await self._raw_receive()
+        if message["type"] == "http.disconnect":
+            self._client_gone = True
+        elif not message.get("more_body", False):
+            self._body_whole = True
+            self._set_clock(self._settings.answer_seconds)
+        return message
+
+    async def _send(self, message: Any) -> None:
+        self._set_clock(self._settings.stall_seconds)
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            message = {**message, "headers": self._complete(message["headers"])}
+            await self._raw_send(message)
+        elif message.get("more_body", False) or not self._leaves_a_body():
+            await self._raw_send(message)
+        else:
+            await self._send_and_linger(message)
+
+    def _set_clock(self, seconds: float) -> None:
+        if self._clock is not None and not self._clock.expired():
+            self._clock.reschedule(asyncio.get_running_loop().time() + seconds)
+
+    def _leaves_a_body(self) -> bool:
+        """Tell whether the client may still be sending although the answer is there."""
+        announced = self._headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self._headers
+        return announced and not (self._body_whole or self._client_gone)
+
+    async def _send_and_linger(self, message: Any) -> None:
+        """End the answer once the rest of the request's body has been taken off the connection, or time is up.
+
+        A server that closes while its client still sends makes the client's system drop the answer, and Hypercorn
+        leaks a connection whose body nobody takes: so the rest is read while the end goes out, too.
+        """
+        await self._raw_send({**message, "more_body": True})
+        self._drainer = asyncio.create_task(self._drain())
+        await asyncio.wait([self._drainer], timeout=LINGER_SECONDS)
+        await self._raw_send({"type": "http.response.body", "body": b"", "more_body": False})
+        await asyncio.wait([self._drainer], timeout=LINGER_SECONDS)
+
+    async def _drain(self) -> None:
+        while not (self._body_whole or self._client_gone):
+            await self._receive()
+
+    # The answer's head, and answers of the edge's own
+
+    async def _refuse(self, refusal: ServiceError) -> None:
+        body = json.dumps(refusal.document(self._trace.request_id)).encode()
+        headers = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
+        await self._respond(refusal.status, [(b"content-type", b"application/problem+json"), *headers], body)
+
+    async def _respond(self, status: int, headers: Headers, body: bytes) -> None:
+        if status != 204:
+            headers = [*headers, (b"content-length", str(len(body)).encode())]
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        body = b"" if self._scope["method"] == "HEAD" else body
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def _complete(self, headers: Headers) -> Headers:
+        """Add what every answer carries, unless the app has its own."""
+        named = {name for name, _ in headers}
+        added = [(b"x-request-id", self._trace.request_id.encode()), *SECURITY_HEADERS]
+        if self._scope["scheme"] == "https":
+            added.append(HSTS)
+        if self._in_api:
+            private = self._path == "/api/auth" or self._path.startswith("/api/auth/")
+            added.append((b"cache-control", b"no-store" if private else b"private, no-cache"))
+            added.append((b"vary", b"Authorization, Origin"))
+            added += self._edge.cors.headers(self._headers.get(b"origin"))
+        if self._scope["http_version"] < "2" and (self._edge.draining or self._leaves_a_body()):
+            added.append((b"connection", b"close"))
+        kept = [(name, value) for name, value in headers if name != b"server"]
+        return kept + [(name, value) for name, value in added if name not in named]
+
+    # Who asks, and what is left of it
+
+    def _request_id(self) -> str:
+        given = self._headers.get(b"x-request-id", b"")
+        return given.decode() if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+    def _believe_proxies(self) -> None:
+        """Take the client's address and scheme from the proxies that are ours, counted from the nearest."""
+        hops = self._settings.trusted_proxies
+        if not hops:
+            return
+        forwarded = b",".join(value for name, value in self._scope["headers"] if name == b"x-forwarded-for").split(b",")
+        if len(forwarded) >= hops and forwarded[-hops].strip():
+            self._scope = {**self._scope, "client": (forwarded[-hops].strip().decode("latin-1"), 0)}
+        scheme = self._headers.get(b"x-forwarded-proto", b"").strip().lower()
+        if scheme in (b"http", b"https"):
+            self._scope = {**self._scope, "scheme": scheme.decode()}
+
+    def _record(self, seconds: float) -> None:
+        method = self._scope["method"] if self._scope["method"] in METHODS else "other"
+        status = self._status or 499  # the client left before there was an answer
+        _requests.labels(method, self._trace.route or "none", str(status)).inc()
+        _seconds.labels(self._trace.route or "none").observe(seconds)
+        client = self._scope.get("client")
+        fields = {
+            "method": self._scope["method"],
+            "path": self._scope["raw_path"].decode("latin-1")[:256],
+            "route": self._trace.route,
+            "status": status,
+            "duration_ms": round(seconds * 1000, 2),
+            "client": client[0] if client else None,
+            "user_id": self._trace.user_id,
+        }
+        log.info("request", extra=fields)
+
+
+def before_the_app(status: int) -> tuple[int, Headers, bytes]:
+    """Return the answer for a request that no app sees: its HTTP is malformed (400) or its head too large (431).
+
+    It has its own request id and line in the log, as every other answer.
+    """
+    refusal: ServiceError = HeadersTooLarge() if status == HeadersTooLarge.status else MalformedRequest()
+    request_id = uuid.uuid4().hex
+    current_trace.set(Trace(request_id))
+    log.info("request", extra={"status": refusal.status})
+    _requests.labels("other", "none", str(refusal.status)).inc()
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"x-request-id", request_id.encode()),
+        *SECURITY_HEADERS,
+    ]
+    return refusal.status, headers, json.dumps(refusal.document(request_id)).encode()
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return "\0" not in data.decode()
+    except UnicodeDecodeError:
+        return False
+
+
+def _for_websocket(send: ASGISendCallable) -> ASGISendCallable:
+    """Let an HTTP answer refuse a WebSocket handshake (ASGI extension websocket.http.response)."""
+
+    async def send_as_websocket(message: Any) -> None:
+        await send(cast(Any, {**message, "type": "websocket." + message["type"]}))
+
+    return send_as_websocket

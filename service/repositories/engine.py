@@ -1,0 +1,58 @@
+"""The engine: one pool of asyncpg connections for one process, and what every connection is told when it is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from service.config import DatabaseSettings
+
+
+def create_engine(
+    settings: DatabaseSettings, database_url: str, *, statement_seconds: float | None = None
+) -> AsyncEngine:
+    """Return an engine that has not connected yet; ``statement_seconds`` replaces the setting, 0 is no limit."""
+    limit = settings.statement_seconds if statement_seconds is None else statement_seconds
+    engine = create_async_engine(
+        _asyncpg_url(database_url),
+        pool_size=settings.pool_size,
+        max_overflow=0,
+        pool_timeout=settings.pool_wait_seconds,
+        hide_parameters=True,
+        connect_args={
+            "timeout": settings.connect_seconds,
+            # The server's own limit comes first; this one is for a server that does not answer at all.
+            "command_timeout": limit + 1 if limit else None,
+            "server_settings": {
+                "application_name": "postern",
+                "jit": "off",
+                "timezone": "UTC",
+                "statement_timeout": _milliseconds(limit),
+                "lock_timeout": _milliseconds(settings.lock_seconds),
+                "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_seconds),
+            },
+        },
+    )
+    event.listen(engine.sync_engine, "checkout", _replace_if_closed)
+    return engine
+
+
+def _replace_if_closed(dbapi_connection: Any, _record: object, _proxy: object) -> None:
+    """Have the pool replace a connection that the server has closed; asyncpg knows it without asking the server."""
+    if dbapi_connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
+def _asyncpg_url(database_url: str) -> URL:
+    """Return the address for SQLAlchemy's asyncpg dialect; libpq's `sslmode` is asyncpg's `ssl`."""
+    url = make_url(database_url.replace("postgres://", "postgresql://", 1)).set(drivername="postgresql+asyncpg")
+    if "sslmode" in url.query:
+        url = url.update_query_dict({"ssl": url.query["sslmode"]}).difference_update_query(["sslmode"])
+    return url
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))

@@ -1,0 +1,105 @@
+"""Units of work: one session each. `UnitOfWork` is one transaction, `Reading` is none: one round trip a statement."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from service.repositories.blocklist import Blocklist
+from service.repositories.refusals import may_be_repeated, refusal
+from service.repositories.sessions import Sessions
+from service.repositories.users import UserReader, Users
+
+
+class _Unit:
+    """A session that is open while its block runs; what leaves the block is an error of the service, or a bug."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self._finish(error)
+        except Exception as failure:
+            _raise_refusal(failure)
+            raise
+        finally:
+            await (self._session.close() if error is None else _uncut(self._session.close()))
+        if error is not None:
+            _raise_refusal(error)
+
+    async def _finish(self, error: BaseException | None) -> None:
+        """End the transaction, if there is one."""
+
+
+class UnitOfWork(_Unit):
+    """A transaction over the collections: committed when the block ends normally, else rolled back.
+
+    Raises:
+        ServiceError: at the end of the block, for what the database refused: a name that is taken, or Unavailable.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        session = AsyncSession(engine, expire_on_commit=False, autoflush=False)
+        super().__init__(session)
+        self.users = Users(session)
+        self.sessions = Sessions(session)
+        self.blocklist = Blocklist(session)
+
+    async def _finish(self, error: BaseException | None) -> None:
+        if error is None:
+            await _uncut(self._session.commit())
+
+
+class Reading(_Unit):
+    """Statements that read, each on its own (AUTOCOMMIT); one is repeated once when its connection was found dead."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        session = _RepeatingSession(engine, autoflush=False)
+        super().__init__(session)
+        self.users = UserReader(session)
+
+
+class _RepeatingSession(AsyncSession):
+    async def execute(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().execute(*args, **kwargs)
+        except DBAPIError as error:
+            if not may_be_repeated(error):
+                raise
+        await self.rollback()
+        return await super().execute(*args, **kwargs)
+
+
+def _raise_refusal(error: BaseException) -> None:
+    known = refusal(error)
+    if known is not None:
+        raise known from error
+
+
+async def _uncut(ending: Coroutine[Any, Any, None]) -> None:
+    """Await the end of a transaction to its end, even when the request is cancelled meanwhile.
+
+    A COMMIT that is cut leaves its outcome unknown, and a connection that is cut can't go back to the pool.
+    """
+    task = asyncio.create_task(ending)
+    cancelled = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            if task.cancelled():
+                raise
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled

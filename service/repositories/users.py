@@ -1,0 +1,106 @@
+"""The collection of accounts."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Text, cast, delete, exists, func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.models import BlocklistEntry, User
+from service.paging import COUNTED_ROWS, Listing, Page
+
+# Any number, as long as all who may remove an admin take the same.
+ADMINS_LOCK = 7_365_736_365_002
+
+
+@dataclass(frozen=True, slots=True)
+class TokenHolder:
+    """The user of a token as the database has it now, and whether that token is on the blocklist."""
+
+    user: User
+    revoked: bool
+
+
+class UserReader:
+    """What can be asked of the collection."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def get(self, user_id: int) -> User | None:
+        """Return the account with this id."""
+        return (await self._session.execute(select(User).where(User.id == user_id))).scalar_one_or_none()
+
+    async def by_email(self, email: str) -> User | None:
+        """Return the account with this email, in any letter case."""
+        found = await self._session.execute(select(User).where(User.email_key == _fold(email)))
+        return found.scalar_one_or_none()
+
+    async def holder_of(self, user_id: int, *token_ids: uuid.UUID) -> TokenHolder | None:
+        """Return the account and whether one of the ids (a `jti`, a `sid`) is on the blocklist, in one statement."""
+        blocked = exists().where(BlocklistEntry.id.in_(token_ids))
+        row = (await self._session.execute(select(User, blocked).where(User.id == user_id))).one_or_none()
+        return TokenHolder(row[0], revoked=row[1]) if row else None
+
+    async def page(self, page: Page) -> Listing[User]:
+        """Return one page, newest first, and the count of all as far as it goes."""
+        newest_first = select(User).order_by(User.created_at.desc(), User.id.desc())
+        rows = await self._session.execute(newest_first.limit(page.size).offset(page.offset))
+        users = tuple(rows.scalars())
+        counted = select(func.count()).select_from(select(User.id).limit(COUNTED_ROWS + 1).subquery())
+        total: int = (await self._session.execute(counted)).scalar_one()
+        return Listing(page, users, min(total, COUNTED_ROWS), total_capped=total > COUNTED_ROWS)
+
+    async def has_admin(self) -> bool:
+        """Tell whether there is an active admin."""
+        return bool((await self._session.execute(select(exists().where(*_active_admin())))).scalar_one())
+
+
+class Users(UserReader):
+    """What can be done to the collection, inside a transaction."""
+
+    async def add(self, *, username: str, email: str, password_hash: str, role: str = "user") -> User:
+        """Insert an account and return it as stored.
+
+        Raises, through the unit of work:
+            EmailTaken, UsernameTaken: the database says so; nobody asked before.
+        """
+        values = {"username": username, "email": email, "password_hash": password_hash, "role": role}
+        return (await self._session.execute(insert(User).values(values).returning(User))).scalar_one()
+
+    async def lock(self, user_id: int) -> User | None:
+        """Return the account and keep others from changing it until the transaction ends."""
+        statement = select(User).where(User.id == user_id).with_for_update(key_share=True)
+        return (await self._session.execute(statement)).scalar_one_or_none()
+
+    async def change(self, user_id: int, changes: Mapping[str, object]) -> User:
+        """Set these columns and return the account as stored."""
+        statement = update(User).where(User.id == user_id).values(**changes).returning(User)
+        # Over the object that `lock` returned: the session hands out one object for a row.
+        refreshed = await self._session.execute(statement, execution_options={"populate_existing": True})
+        return refreshed.scalar_one()
+
+    async def remove(self, user_id: int) -> None:
+        """Delete the account; what hangs on it goes with it."""
+        await self._session.execute(delete(User).where(User.id == user_id))
+
+    async def only_active_admin(self, user_id: int) -> bool:
+        """Tell whether there is no other active admin; whoever asks is alone until the transaction ends.
+
+        Without the lock, two admins who demote each other at once would both still see the other.
+        """
+        await self._session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADMINS_LOCK})
+        others = exists().where(*_active_admin(), User.id != user_id)
+        return not (await self._session.execute(select(others))).scalar_one()
+
+
+def _active_admin() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return User.role == "admin", User.is_active.is_(True)
+
+
+def _fold(value: str) -> ColumnElement[str]:
+    """The key under which the database keeps a name or an email; only the database computes it."""
+    return func.postern_fold(cast(value, Text))

@@ -1,0 +1,72 @@
+"""Who calls: the user behind an access token, as the database has it now."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from dataclasses import dataclass
+
+from service.context import Context
+from service.errors import AdminRequired, InvalidToken, TokenRevoked
+from service.models import User
+from service.repositories.users import UserReader
+from service.tokens import Claims, TokenType
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The caller of a request; ``user`` is the row as it was when the request came."""
+
+    user: User
+    session_id: uuid.UUID
+
+    @property
+    def id(self) -> int:
+        """The user's id."""
+        return self.user.id
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the caller is an administrator now, whatever was so when the token was made."""
+        return self.user.role == "admin"
+
+    def may_change(self, user_id: int) -> bool:
+        """Whether what belongs to this user is the caller's to change."""
+        return self.is_admin or self.id == user_id
+
+    def require_admin(self) -> None:
+        """Refuse everybody else.
+
+        Raises:
+            AdminRequired: the caller is no administrator.
+        """
+        if not self.is_admin:
+            raise AdminRequired
+
+
+async def identify(context: Context, token: str) -> Principal:
+    """Return who holds this access token.
+
+    Raises:
+        InvalidToken, WrongTokenType, TokenExpired, TokenRevoked: the token is not good.
+    """
+    claims = context.tokens.read(token, TokenType.ACCESS, datetime.datetime.now(datetime.UTC))
+    async with context.reading() as reading:
+        return Principal(await holder(reading.users, claims), claims.session_id)
+
+
+async def holder(users: UserReader, claims: Claims) -> User:
+    """Return the user of a token that is in force.
+
+    Raises:
+        TokenRevoked: the token, or its session, is on the blocklist.
+        InvalidToken: the user is gone or disabled.
+    """
+    found = await users.holder_of(claims.user_id, claims.jti, claims.session_id)
+    if found is None:
+        raise InvalidToken
+    if found.revoked:
+        raise TokenRevoked
+    if not found.user.is_active:
+        raise InvalidToken
+    return found.user

@@ -1,0 +1,75 @@
+"""Use cases of accounts: register, change, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from service.context import Context
+from service.errors import Forbidden, LastAdmin, NotFound
+from service.models import User
+from service.repositories.unit_of_work import UnitOfWork
+from service.services.auth import block_sessions
+from service.services.principal import Principal
+
+ADMINS_FIELDS = frozenset({"role", "is_active"})
+
+
+async def register(context: Context, *, username: str, email: str, password: str, role: str = "user") -> User:
+    """Make an account.
+
+    Raises:
+        EmailTaken, UsernameTaken: somebody has it, in any letter case.
+    """
+    password_hash = await context.passwords.hash(password)
+    async with context.transaction() as work:
+        return await work.users.add(username=username, email=email, password_hash=password_hash, role=role)
+
+
+async def change(context: Context, principal: Principal, user_id: int, *, changes: Mapping[str, object]) -> User:
+    """Set some of ``username``, ``email``, ``role`` and ``is_active``. Disabling ends all sessions.
+
+    Raises:
+        NotFound: no such account.
+        Forbidden: it is another's, or what only admins may set.
+        LastAdmin: no active admin would remain.
+        EmailTaken, UsernameTaken: somebody has it.
+    """
+    async with context.transaction() as work:
+        user = await _lock_own(work, principal, user_id, what="update")
+        if not principal.is_admin and not ADMINS_FIELDS.isdisjoint(changes):
+            raise Forbidden("Only admins may change role and is_active")
+        if changes.get("role") == "user" or changes.get("is_active") is False:
+            await _keep_an_admin(work, user)
+        was_active = user.is_active
+        changed = await work.users.change(user_id, changes)
+        if was_active and not changed.is_active:
+            await block_sessions(work, context, *await work.sessions.end_all(user_id))
+    return changed
+
+
+async def delete(context: Context, principal: Principal, user_id: int) -> None:
+    """Delete an account and what hangs on it.
+
+    Raises:
+        NotFound: no such account.
+        Forbidden: it is another's.
+        LastAdmin: no active admin would remain.
+    """
+    async with context.transaction() as work:
+        await _keep_an_admin(work, await _lock_own(work, principal, user_id, what="delete"))
+        await work.users.remove(user_id)
+
+
+async def _lock_own(work: UnitOfWork, principal: Principal, user_id: int, *, what: str) -> User:
+    user = await work.users.lock(user_id)
+    if user is None:
+        raise NotFound
+    if not principal.may_change(user_id):
+        raise Forbidden(f"Cannot {what} another user")
+    return user
+
+
+async def _keep_an_admin(work: UnitOfWork, user: User) -> None:
+    """Refuse to lose this user as an admin when there is no other."""
+    if user.role == "admin" and user.is_active and await work.users.only_active_admin(user.id):
+        raise LastAdmin

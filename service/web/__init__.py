@@ -1,0 +1,1 @@
+"""HTTP machinery on Flask that knows no resource: bodies, queries, answers, problem documents, converters."""

@@ -1,0 +1,82 @@
+"""Lifetimes: one PostgreSQL, one migrated database and one application a run, clean tables for each test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import alembic.command
+import alembic.config
+import asyncpg
+import httpx
+import pytest
+from asgi_lifespan import LifespanManager
+from service.config import Settings
+from service.edge import Edge
+from service.embedded import Cluster
+from service.stack import create_asgi
+from tests.support.accounts import Accounts
+
+ROOT = Path(__file__).parent.parent
+SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF"
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("postgres") / "data", ephemeral=True) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def database_url(cluster: Cluster) -> str:
+    cluster.ensure_database()
+    migrate(cluster.url())
+    return cluster.url()
+
+
+def migrate(database_url: str, revision: str = "head") -> None:
+    config = alembic.config.Config(ROOT / "alembic.ini", attributes={"database_url": database_url})
+    alembic.command.upgrade(config, revision)
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str) -> Settings:
+    return make_settings(database_url=database_url)
+
+
+def make_settings(**values: object) -> Settings:
+    """Settings of a test, untouched by the environment's `.env`."""
+    return Settings.load(_env_file=None, **{"app_env": "testing", "secret_key": SECRET, **values})
+
+
+@pytest.fixture(scope="session")
+async def app(settings: Settings, database_url: str) -> AsyncIterator[Edge]:
+    edge = create_asgi(settings, database_url)
+    async with LifespanManager(cast(Any, edge)):
+        yield edge
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection beside the application's, on tables that are empty."""
+    connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
+    try:
+        await connection.execute("TRUNCATE users, sessions, token_blocklist RESTART IDENTITY CASCADE")
+        yield connection
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def client(app: Edge, database: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:
+    """HTTP without a socket: edge, bridge, Flask and PostgreSQL are the real ones."""
+    transport = httpx.ASGITransport(cast(Any, app), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        yield client
+
+
+@pytest.fixture
+def accounts(client: httpx.AsyncClient, database: asyncpg.Connection) -> Accounts:
+    """Makes accounts, and logs them in over HTTP."""
+    return Accounts(client, database)
