@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlencode
 
+import asyncpg
+
 from service.embedded.errors import EmbeddedPostgresError
 from service.embedded.postmaster import clear_the_way, end, postmaster, wait
 from service.embedded.programs import Programs, programs_for
@@ -122,8 +124,6 @@ class Cluster:
         asyncio.run(self._create(name))
 
     async def _create(self, name: str) -> None:
-        import asyncpg
-
         connection = await asyncpg.connect(
             self.url("postgres", role=SUPERUSER, scheme="postgresql"),
             # A refused statement would be logged, with its password.

@@ -1,0 +1,22 @@
+# Build with the lock, run without what built it. Settings come from the environment (README: Configuration).
+FROM python:3.13-slim AS build
+WORKDIR /src
+RUN python -m venv /opt/postern
+COPY requirements.txt .
+RUN /opt/postern/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
+COPY pyproject.toml README.md ./
+COPY service service
+RUN pip install --no-cache-dir --target /build "setuptools>=80" \
+    && PYTHONPATH=/build /opt/postern/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+
+FROM python:3.13-slim
+RUN useradd --system --no-create-home --shell /usr/sbin/nologin postern
+COPY --from=build /opt/postern /opt/postern
+WORKDIR /srv/postern
+COPY alembic.ini asgi.py ./
+COPY alembic alembic
+ENV PATH=/opt/postern/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER postern
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/livez', timeout=2)"]
+CMD ["postern", "run", "--bind", "0.0.0.0:8000"]
