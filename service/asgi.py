@@ -18,6 +18,7 @@ import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import copy_context
+from dataclasses import dataclass
 from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 from urllib.parse import unquote_to_bytes
@@ -28,16 +29,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import WSGIEnvironment
-    from asgiref.typing import (
-        ASGIReceiveCallable,
-        ASGISendCallable,
-        ASGISendEvent,
-        HTTPResponseStartEvent,
-        HTTPScope,
-        LifespanScope,
-        Scope,
-        WebSocketScope,
-    )
+    from asgiref.typing import ASGIReceiveCallable as Receive
+    from asgiref.typing import ASGISendCallable as Send
+    from asgiref.typing import ASGISendEvent, HTTPResponseStartEvent, HTTPScope, LifespanScope, Scope, WebSocketScope
     from flask import Flask
 
     WriteCallable = Callable[[bytes], object]
@@ -65,13 +59,12 @@ class ASGIBridge:
         self._max_body_bytes = max_body_bytes
         _await_on_the_loop(app)
 
-    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan of the server.
 
         Raises:
-            Exception: whatever Flask lets through (``PROPAGATE_EXCEPTIONS``, ``TESTING``, ``DEBUG``), for the server
-                to log and to answer.
-            NotImplementedError: a scope that is neither http, nor websocket, nor lifespan, as ASGI asks.
+            Exception: what Flask lets through (``PROPAGATE_EXCEPTIONS``, ``TESTING``, ``DEBUG``), for the server.
+            NotImplementedError: a scope of another type, as ASGI asks.
         """
         if scope["type"] == "http":
             await self._serve_http(scope, receive, send)
@@ -82,16 +75,15 @@ class ASGIBridge:
         else:
             raise NotImplementedError(f"no support for the ASGI scope {scope['type']!r}")
 
-    async def _serve_http(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def _serve_http(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         body = await self._read_body(scope, receive)
         if body is not None:
             await _in_greenlet(_Exchange(self._app, environ_of(scope, body), receive, send).run)
 
-    async def _read_body(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> io.IOBase | None:
+    async def _read_body(self, scope: HTTPScope, receive: Receive) -> io.IOBase | None:
         """Return the whole body; None when the client left before its end."""
-        for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value) > self._max_body_bytes:
-                return _TooLarge()
+        if _announced_bytes(scope) > self._max_body_bytes:
+            return _TooLarge()
         body = io.BytesIO()
         while True:
             message = await receive()
@@ -104,7 +96,7 @@ class ASGIBridge:
                 body.seek(0)
                 return body
 
-    async def _serve_lifespan(self, scope: LifespanScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def _serve_lifespan(self, scope: LifespanScope, receive: Receive, send: Send) -> None:
         phase = "startup"
         await receive()
         try:
@@ -119,14 +111,16 @@ class ASGIBridge:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-async def _refuse_websocket(scope: WebSocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+async def _refuse_websocket(scope: WebSocketScope, receive: Receive, send: Send) -> None:
     """Close before accepting, which the server turns into a 403 for the handshake."""
     await receive()
     await send({"type": "websocket.close", "code": 1000, "reason": ""})
 
 
 class _RequestGreenlet(greenlet.greenlet):
-    """Runs one request; its parent is the greenlet in which the event loop runs."""
+    """Runs one request; its parent is the greenlet from which its task last entered it."""
+
+    task: asyncio.Task[Any] | None
 
 
 @types.coroutine
@@ -137,14 +131,17 @@ def _in_greenlet(function: Callable[[], None]) -> Generator[Any, Any, None]:
     task itself had awaited them, and what the task is sent or thrown (a cancellation) goes back in.
     """
     green = _RequestGreenlet(function)
+    green.task = asyncio.current_task()
     green.gr_context = copy_context()
     future = green.switch()
     while not green.dead:
         try:
             sent = yield future
         except BaseException as error:  # noqa: BLE001 - not handled here: it belongs to the coroutine that waits
+            green.parent = greenlet.getcurrent()
             future = green.throw(error)
         else:
+            green.parent = greenlet.getcurrent()
             future = green.switch(sent)
 
 
@@ -154,7 +151,7 @@ def _await(awaitable: Awaitable[T]) -> T:
     The coroutine runs in this greenlet, only its futures leave it: so synchronous code that a coroutine calls may
     come back here, to any depth (an async view that sends a signal with async receivers, say).
     """
-    loop = cast(greenlet.greenlet, greenlet.getcurrent().parent)
+    green = greenlet.getcurrent()
     coroutine = awaitable.__await__()
     resume: Callable[[Any], Any] = coroutine.send
     value: object = None
@@ -164,7 +161,7 @@ def _await(awaitable: Awaitable[T]) -> T:
         except StopIteration as stop:
             return cast(T, stop.value)
         try:
-            resume, value = coroutine.send, loop.switch(future)
+            resume, value = coroutine.send, cast(greenlet.greenlet, green.parent).switch(future)
         except BaseException as error:  # noqa: BLE001 - not handled here: the coroutine decides
             resume, value = coroutine.throw, error
 
@@ -178,7 +175,9 @@ def _await_on_the_loop(app: Flask) -> None:
     def async_to_sync(func: Callable[..., Awaitable[T]]) -> Callable[..., T]:
         @wraps(func)
         def call(*args: Any, **kwargs: Any) -> T:
-            if isinstance(greenlet.getcurrent(), _RequestGreenlet):
+            current = greenlet.getcurrent()
+            # Another task that has been started eagerly (3.12) runs on this stack, too, and must not leave it.
+            if isinstance(current, _RequestGreenlet) and current.task is asyncio.current_task():
                 return _await(func(*args, **kwargs))
             return cast(T, original(func)(*args, **kwargs))  # type: ignore[arg-type]  # Flask says Coroutine
 
@@ -188,20 +187,18 @@ def _await_on_the_loop(app: Flask) -> None:
     app.async_to_sync = async_to_sync  # type: ignore[method-assign]  # Flask: "override this method"
 
 
+@dataclass(slots=True)
 class _Exchange:
     """One request and its answer, seen from inside the greenlet."""
 
-    def __init__(
-        self, app: Flask, environ: WSGIEnvironment, receive: ASGIReceiveCallable, send: ASGISendCallable
-    ) -> None:
-        self._app = app
-        self._environ = environ
-        self._receive = receive
-        self._send = send
-        self._head: HTTPResponseStartEvent | None = None
-        self._head_sent = False
-        self._unsent_bytes: int | None = None  # as Content-Length has it; None without one
-        self._replacement: Iterable[bytes] | None = None
+    _app: Flask
+    _environ: WSGIEnvironment
+    _receive: Receive
+    _send: Send
+    _head: HTTPResponseStartEvent | None = None
+    _head_sent: bool = False
+    _unsent_bytes: int | None = None  # of the body; None while only its end can tell
+    _replacement: Iterable[bytes] | None = None  # of an answer whose head can't be sent
 
     def run(self) -> None:
         chunks = self._app(self._environ, self._start_response)
@@ -221,7 +218,10 @@ class _Exchange:
         A header that is not Latin-1 can't be sent. Flask is still in its request here, so it gets the chance to
         answer as it would for any other error of the view.
         """
-        if exc_info is not None and self._head_sent and exc_info[1] is not None:
+        if exc_info is None:
+            if self._head is not None:
+                raise RuntimeError("the application called start_response twice without exc_info")
+        elif self._head_sent and exc_info[1] is not None:
             raise exc_info[1].with_traceback(exc_info[2])
         try:
             self._head = _head(status, headers)
@@ -243,7 +243,7 @@ class _Exchange:
         if self._unsent_bytes is None:
             await self._stream(iterator)
             return
-        chunk = next(filter(None, iterator), b"")
+        chunk = next(filter(None, iterator), b"") if self._unsent_bytes else b""
         await self._send_chunk(chunk, more=self._unsent_bytes > len(chunk) > 0)
         if self._unsent_bytes > 0 and chunk:
             await self._stream(iterator)
@@ -253,8 +253,8 @@ class _Exchange:
             for chunk in chunks:
                 if chunk:
                     await self._send_chunk(chunk, more=True)
-                    # A server that can write at once does not suspend: without this, a long stream would be alone.
-                    await asyncio.sleep(0)
+                # A server that can write at once does not suspend: without this, a long stream would be alone.
+                await asyncio.sleep(0)
             await self._send_chunk(b"", more=False)
 
     async def _send_chunk(self, chunk: bytes, *, more: bool) -> None:
@@ -269,7 +269,7 @@ class _Exchange:
 
 
 @asynccontextmanager
-async def _while_connected(receive: ASGIReceiveCallable) -> AsyncIterator[None]:
+async def _while_connected(receive: Receive) -> AsyncIterator[None]:
     """Cut what runs inside short, without an error, when the client goes away."""
     loop = asyncio.get_running_loop()
     lifeline = asyncio.timeout(None)
@@ -289,6 +289,11 @@ async def _while_connected(receive: ASGIReceiveCallable) -> AsyncIterator[None]:
     except TimeoutError:
         if not lifeline.expired():
             raise
+
+
+def _announced_bytes(scope: HTTPScope) -> int:
+    lengths = (value for name, value in scope["headers"] if name == b"content-length" and value.isdigit())
+    return max((int(length[:19]) for length in lengths), default=0)
 
 
 class _TooLarge(io.RawIOBase):
@@ -329,10 +334,10 @@ def environ_of(scope: HTTPScope, body: io.IOBase) -> WSGIEnvironment:
     ``PATH_INFO`` comes from the raw path where the server gives it, since `scope["path"]` has lost the bytes that were
     not UTF-8. ``asgi.scope`` is the scope itself, for whoever needs what WSGI has no word for.
     """
-    scheme = scope["scheme"]
+    scheme = scope.get("scheme", "http")
     host, port = scope.get("server") or ("localhost", None)
     client = scope.get("client")
-    root_path = scope["root_path"]
+    root_path = scope.get("root_path", "")
     environ: WSGIEnvironment = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": root_path.encode().decode("latin-1"),
