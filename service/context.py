@@ -58,7 +58,9 @@ class Context:
         except Exception as error:
             if refusal(error) is None:
                 raise
-            raise NotReady("the database does not answer: check DATABASE_URL, and that PostgreSQL runs") from error
+            raise NotReady(
+                "no access to the database: check DATABASE_URL (host, user, password, name) and that it runs"
+            ) from error
         if version < SCHEMA_HEAD:
             raise NotReady(
                 f"the schema is at {version or 'nothing'}, this code needs {SCHEMA_HEAD}: alembic upgrade head"

@@ -8,7 +8,6 @@ whole, then until the answer starts, then for each chunk of it. No route and no 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 import time
@@ -19,6 +18,7 @@ from urllib.parse import unquote_to_bytes
 from prometheus_client import Counter, Gauge, Histogram
 
 from service.config import Settings
+from service.cors import CORS, METHODS, Headers
 from service.errors import (
     HeadersTooLarge,
     InternalError,
@@ -36,12 +36,8 @@ from service.trace import current as current_trace
 if TYPE_CHECKING:
     from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 
-Headers = list[tuple[bytes, bytes]]
-
 LINGER_SECONDS = 2
 """How long an answer that came before the end of the request's body waits for the rest, so that the client reads it."""
-
-METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 SECURITY_HEADERS: Headers = [
     (b"x-content-type-options", b"nosniff"),
@@ -81,42 +77,6 @@ class Edge:
     def drain(self) -> None:
         """Begin to stop: connections are closed behind their answers, and `/readyz` sends new ones elsewhere."""
         self.draining = True
-
-
-class CORS:
-    """Which origins' pages may read the answers (Fetch standard, section CORS protocol)."""
-
-    ALLOWED: Headers = [  # noqa: RUF012 - never changed
-        (b"access-control-allow-methods", ", ".join(METHODS).encode()),
-        (
-            b"access-control-allow-headers",
-            b"Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, X-Request-ID",
-        ),
-        (b"access-control-max-age", b"600"),
-    ]
-    EXPOSED = (
-        b"access-control-expose-headers",
-        b"ETag, Idempotency-Replayed, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
-        b"Retry-After, WWW-Authenticate, X-Request-ID",
-    )
-
-    def __init__(self, origins: tuple[str, ...], *, credentials: bool) -> None:
-        self._any = "*" in origins
-        self._origins = frozenset(origin.encode() for origin in origins)
-        self._credentials = credentials
-
-    def headers(self, origin: bytes | None) -> Headers:
-        """Return what an answer to a page of this origin carries: nothing when the origin is not on the list."""
-        if origin is None or not (self._any or origin in self._origins):
-            return []
-        headers = [(b"access-control-allow-origin", b"*" if self._any else origin), self.EXPOSED]
-        return [*headers, (b"access-control-allow-credentials", b"true")] if self._credentials else headers
-
-    def preflight(self, method: str, headers: dict[bytes, bytes]) -> Headers | None:
-        """Return what a preflight request is answered with; None for any other request."""
-        if method != "OPTIONS" or b"origin" not in headers or b"access-control-request-method" not in headers:
-            return None
-        return self.ALLOWED if self.headers(headers[b"origin"]) else []
 
 
 class _Exchange:
@@ -246,7 +206,7 @@ class _Exchange:
     # The answer's head, and answers of the edge's own
 
     async def _refuse(self, refusal: ServiceError) -> None:
-        body = json.dumps(refusal.document(self._trace.request_id)).encode()
+        body = refusal.to_json(self._trace.request_id).encode()
         headers = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
         await self._respond(refusal.status, [(b"content-type", b"application/problem+json"), *headers], body)
 
@@ -324,7 +284,7 @@ def before_the_app(status: int) -> tuple[int, Headers, bytes]:
         (b"x-request-id", request_id.encode()),
         *SECURITY_HEADERS,
     ]
-    return refusal.status, headers, json.dumps(refusal.document(request_id)).encode()
+    return refusal.status, headers, refusal.to_json(request_id).encode()
 
 
 def _is_text(data: bytes) -> bool:

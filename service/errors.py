@@ -16,6 +16,7 @@ A docstring below is public: `GET /problems/<slug>` answers with it. Nothing her
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -68,6 +69,10 @@ class ServiceError(Exception):
                 {"pointer": fault.pointer, "code": fault.code, "message": fault.message} for fault in self.faults
             ]
         return document
+
+    def to_json(self, request_id: str) -> str:
+        """Return the document as it goes out."""
+        return json.dumps(self.document(request_id))
 
 
 class BadRequest(ServiceError):

@@ -108,7 +108,7 @@ class TokenCodec:
         if header.keys() != _HEADER_MEMBERS or header["kid"] != self._kid or not isinstance(payload, dict):
             raise InvalidToken
         if header["typ"] != token_type.value:
-            raise WrongTokenType if header["typ"] in {kind.value for kind in TokenType} else InvalidToken
+            raise WrongTokenType if header["typ"] in [kind.value for kind in TokenType] else InvalidToken
         return self._claims(payload, self._lifetime_seconds[token_type], int(now.timestamp()))
 
     def _claims(self, payload: dict[str, object], lifetime_seconds: int, now: int) -> Claims:

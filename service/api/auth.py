@@ -7,12 +7,12 @@ import ipaddress
 from flask import Blueprint, request
 
 from service.api.context import get_context
-from service.api.guards import bearer_token, signed_in
+from service.api.guards import refreshing, signed_in
 from service.api.schemas import LoggedIn, Login, Message, PrivateUser, SecretData, Tokens
 from service.services import auth
 from service.services.auth import Caller
 from service.services.principal import Principal
-from service.tokens import TokenPair
+from service.tokens import Claims, TokenPair
 from service.web.operations import body, returns
 
 blueprint = Blueprint("auth", __name__, url_prefix="/api/auth")
@@ -28,10 +28,11 @@ async def log_in(body: Login) -> LoggedIn:
 
 
 @blueprint.post("/refresh")
+@refreshing
 @returns(Tokens)
-async def refresh() -> Tokens:
+async def refresh(claims: Claims) -> Tokens:
     """Exchange the refresh token, sent as the bearer token, for a new pair."""
-    return tokens(await auth.refresh(get_context(), bearer_token(), caller=caller()))
+    return tokens(await auth.refresh(get_context(), claims, caller=caller()))
 
 
 @blueprint.delete("/logout")

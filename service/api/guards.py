@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
@@ -12,9 +13,12 @@ from service import trace
 from service.api.context import get_context
 from service.errors import TokenMissing
 from service.services.principal import identify
+from service.tokens import TokenType
+
+View = Callable[..., Awaitable[Any]]
 
 
-def signed_in(view: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def signed_in(view: View) -> View:
     """Give the view the caller as ``principal``.
 
     Raises, in the view's place:
@@ -27,8 +31,27 @@ def signed_in(view: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[An
         trace.current.get().user_id = principal.id
         return await view(principal=principal, **arguments)
 
-    guarded.guarded = True  # type: ignore[attr-defined]  # a mark for the OpenAPI document and for tests
-    return guarded
+    return _marked(guarded)
+
+
+def refreshing(view: View) -> View:
+    """Give the view what the refresh token says as ``claims``; whether it may still be exchanged is not asked here.
+
+    Raises, in the view's place:
+        TokenMissing, InvalidToken, WrongTokenType, TokenExpired
+    """
+
+    @wraps(view)
+    async def guarded(**arguments: Any) -> Any:
+        claims = get_context().tokens.read(bearer_token(), TokenType.REFRESH, datetime.datetime.now(datetime.UTC))
+        return await view(claims=claims, **arguments)
+
+    return _marked(guarded)
+
+
+def _marked(view: View) -> View:
+    view.guarded = True  # type: ignore[attr-defined]  # for the OpenAPI document and for tests
+    return view
 
 
 def bearer_token() -> str:

@@ -12,7 +12,7 @@ from service import __version__
 from service.api.context import get_context
 from service.api.guards import bearer_token
 from service.context import NotReady
-from service.errors import InvalidToken, NotFound, Unavailable, explanation, kinds
+from service.errors import InvalidToken, NotFound, ServiceError, Unavailable, explanation, kinds
 
 blueprint = Blueprint("root", __name__)
 
@@ -71,7 +71,7 @@ async def metrics() -> Response:
     return Response(prometheus_client.generate_latest(), content_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
-def _problem(kind: Any) -> dict[str, Any]:
+def _problem(kind: type[ServiceError]) -> dict[str, Any]:
     return {
         "type": f"/problems/{kind.slug()}",
         "title": kind.title,

@@ -32,13 +32,14 @@ def refusal(error: BaseException) -> ServiceError | None:
     """Return what the error means to a client; None for one that is a bug, or is not the database's."""
     if isinstance(error, PoolTimeoutError | TimeoutError | OSError):
         return Unavailable()
-    if not isinstance(error, DBAPIError):
-        return None
-    sqlstate: str = getattr(error.orig, "sqlstate", None) or ""
+    # What connecting refuses comes as asyncpg raised it, what a statement refuses comes wrapped.
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    sqlstate: str = getattr(origin, "sqlstate", None) or ""
     if sqlstate == UNIQUE_VIOLATION:
-        kind = TAKEN.get(getattr(getattr(error.orig, "__cause__", None), "constraint_name", None) or "")
+        kind = TAKEN.get(getattr(origin.__cause__, "constraint_name", None) or "") if origin else None
         return kind() if kind else None
-    return Unavailable() if error.connection_invalidated or sqlstate.startswith(AWAY) else None
+    dead = isinstance(error, DBAPIError) and error.connection_invalidated
+    return Unavailable() if dead or sqlstate.startswith(AWAY) else None
 
 
 def may_be_repeated(error: DBAPIError) -> bool:

@@ -12,7 +12,7 @@ import hypercorn.protocol
 from asgiref.typing import ASGI3Application
 from hypercorn.asyncio.run import worker_serve
 from hypercorn.config import Sockets
-from hypercorn.utils import LifespanFailureError, wrap_app
+from hypercorn.utils import LifespanFailureError, repr_socket_addr, wrap_app
 
 from service.server.http1 import ServerConfig, StrictHTTP1
 
@@ -55,7 +55,7 @@ async def _serve(
     async def stop() -> None:
         # Hypercorn begins to wait for the end once every socket listens.
         for sock in sockets.insecure_sockets:
-            on_ready("http://{}:{}".format(*sock.getsockname()[:2]))
+            on_ready("http://" + repr_socket_addr(sock.family, sock.getsockname()))
         await stopped.wait()
         on_stop()
 

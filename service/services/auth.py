@@ -58,15 +58,14 @@ async def log_in(context: Context, email: str, password: str, *, caller: Caller)
     return _pair(context, Claims(user.id, session_id, refresh_jti, now, expires_at)), current
 
 
-async def refresh(context: Context, token: str, *, caller: Caller) -> TokenPair:
-    """Exchange a refresh token for a new pair, once; the old one is worth nothing from then on.
+async def refresh(context: Context, claims: Claims, *, caller: Caller) -> TokenPair:
+    """Exchange the refresh token that says these claims for a new pair, once; it is worth nothing from then on.
 
     Raises:
-        InvalidToken, WrongTokenType, TokenExpired, TokenRevoked: the token is not good.
+        InvalidToken, TokenRevoked: its user is gone or disabled, its session has ended.
         TokenReused: it had been exchanged before; its session is ended, and that is committed.
     """
     now = _now()
-    claims = context.tokens.read(token, TokenType.REFRESH, now)
     successor = uuid.uuid4()
     async with context.transaction() as work:
         user = await holder(work.users, claims)

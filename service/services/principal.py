@@ -59,14 +59,12 @@ async def holder(users: UserReader, claims: Claims) -> User:
     """Return the user of a token that is in force.
 
     Raises:
-        TokenRevoked: the token, or its session, is on the blocklist.
         InvalidToken: the user is gone or disabled.
+        TokenRevoked: the token, or its session, is on the blocklist.
     """
     found = await users.holder_of(claims.user_id, claims.jti, claims.session_id)
-    if found is None:
+    if found is None or not found.user.is_active:
         raise InvalidToken
     if found.revoked:
         raise TokenRevoked
-    if not found.user.is_active:
-        raise InvalidToken
     return found.user

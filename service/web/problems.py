@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from flask import Flask, Response
 from werkzeug import exceptions
 
@@ -33,7 +31,7 @@ def install(app: Flask) -> None:
 
 
 def _answer(error: ServiceError) -> Response:
-    document = json.dumps(error.document(trace.current.get().request_id))
+    document = error.to_json(trace.current.get().request_id)
     return Response(document, error.status, headers=dict(error.headers), content_type="application/problem+json")
 
 
