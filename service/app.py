@@ -23,20 +23,34 @@ def create_app(settings: Settings) -> Flask:
     app.debug = settings.debug
     app.config["PROPAGATE_EXCEPTIONS"] = False
     app.url_map.converters["int"] = RowIdConverter
-    # Collections answer with and without their slash, and nothing is ever redirected.
+    # Nothing is ever redirected.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    app.url_map.redirect_defaults = False
     app.before_request(_refuse_early)
     problems.install(app)
     for module in (root, auth, users):
         app.register_blueprint(module.blueprint)
+    _let_slashes_be_left_out(app)
     return app
+
+
+def _let_slashes_be_left_out(app: Flask) -> None:
+    """Have every collection answer without its trailing slash, too.
+
+    `strict_slashes` does that for the methods that match; of any other method it makes a 404 and not a 405.
+    """
+    for rule in list(app.url_map.iter_rules()):
+        if rule.rule.endswith("/") and rule.rule != "/":
+            view, methods = app.view_functions[rule.endpoint], (rule.methods or set()) - {"OPTIONS"}
+            app.add_url_rule(rule.rule.removesuffix("/"), rule.endpoint, view, methods=methods, alias=True)
 
 
 def _refuse_early() -> None:
     """Refuse in the contract's order: path and method, Accept, then the body's size and type; tokens come later."""
-    if request.url_rule is not None:
-        trace.current.get().route = request.url_rule.rule
+    rule = request.url_rule
+    if rule is not None:
+        trace.current.get().route = rule.rule + "/" * rule.alias
     if isinstance(request.routing_exception, HTTPException):
         raise request.routing_exception
     if request.path.startswith("/api/") and not _accepts_json():

@@ -31,14 +31,16 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
     from asgiref.typing import ASGIReceiveCallable as Receive
     from asgiref.typing import ASGISendCallable as Send
-    from asgiref.typing import ASGISendEvent, HTTPResponseStartEvent, HTTPScope, LifespanScope, Scope, WebSocketScope
+    from asgiref.typing import ASGISendEvent, HTTPResponseStartEvent, HTTPScope, Scope
     from flask import Flask
-
-    WriteCallable = Callable[[bytes], object]
 
 T = TypeVar("T")
 
 Lifespan = Callable[[], AbstractAsyncContextManager[object]]
+
+# input_terminated: the body is at hand and ends where it ends, with a Content-Length or without one.
+_ALWAYS = {"wsgi.version": (1, 0), "wsgi.multithread": False, "wsgi.multiprocess": True, "wsgi.run_once": False}
+_ALWAYS["wsgi.input_terminated"] = True
 
 
 class ASGIBridge:
@@ -69,9 +71,10 @@ class ASGIBridge:
         if scope["type"] == "http":
             await self._serve_http(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await self._serve_lifespan(scope, receive, send)
+            await self._serve_lifespan(receive, send)
         elif scope["type"] == "websocket":
-            await _refuse_websocket(scope, receive, send)
+            await receive()
+            await send({"type": "websocket.close", "code": 1000, "reason": ""})  # not accepted: the server says 403
         else:
             raise NotImplementedError(f"no support for the ASGI scope {scope['type']!r}")
 
@@ -96,7 +99,7 @@ class ASGIBridge:
                 body.seek(0)
                 return body
 
-    async def _serve_lifespan(self, scope: LifespanScope, receive: Receive, send: Send) -> None:
+    async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         phase = "startup"
         await receive()
         try:
@@ -109,12 +112,6 @@ class ASGIBridge:
             await send(cast("ASGISendEvent", failed))
             raise
         await send({"type": "lifespan.shutdown.complete"})
-
-
-async def _refuse_websocket(scope: WebSocketScope, receive: Receive, send: Send) -> None:
-    """Close before accepting, which the server turns into a 403 for the handshake."""
-    await receive()
-    await send({"type": "websocket.close", "code": 1000, "reason": ""})
 
 
 class _RequestGreenlet(greenlet.greenlet):
@@ -212,7 +209,7 @@ class _Exchange:
 
     def _start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None
-    ) -> WriteCallable:
+    ) -> Callable[[bytes], object]:
         """WSGI's ``start_response``, as PEP 3333 has it.
 
         A header that is not Latin-1 can't be sent. Flask is still in its request here, so it gets the chance to
@@ -307,9 +304,7 @@ class _TooLarge(io.RawIOBase):
 
 
 def _close(chunks: Iterable[bytes]) -> None:
-    close = getattr(chunks, "close", None)
-    if close is not None:
-        close()
+    getattr(chunks, "close", lambda: None)()
 
 
 def _head(status: str, headers: list[tuple[str, str]]) -> HTTPResponseStartEvent:
@@ -346,19 +341,14 @@ def environ_of(scope: HTTPScope, body: io.IOBase) -> WSGIEnvironment:
         "SERVER_NAME": host,
         "SERVER_PORT": str(port or (443 if scheme == "https" else 80)),
         "SERVER_PROTOCOL": "HTTP/" + scope["http_version"],
-        "wsgi.version": (1, 0),
         "wsgi.url_scheme": scheme,
         "wsgi.input": body,
-        # The body is at hand and ends where it ends, with a Content-Length or without one.
-        "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
-        "wsgi.multithread": False,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
         "asgi.scope": scope,
+        **_ALWAYS,
     }
     if client is not None:
-        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client[0], str(client[1])
+        environ |= {"REMOTE_ADDR": client[0], "REMOTE_PORT": str(client[1])}
     for name, value in scope["headers"]:
         key = _environ_key(name)
         if key is not None:

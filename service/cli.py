@@ -44,6 +44,8 @@ def says_what_to_do(command: Callable[..., None]) -> Callable[..., None]:
             sys.exit(f"postern: {error}")
         except ServiceError as error:
             sys.exit(f"postern: {error.title}")
+        except OSError as error:
+            sys.exit(f"postern: {error.strerror or error}: {error.filename}")
 
     return wrapped
 
@@ -63,13 +65,14 @@ def run_command(bind: str) -> None:
     logs.configure(settings.log_level, as_json=settings.production)
     with database(settings) as url:
         if settings.app_env == "development":
+            asyncio.run(_with_context(settings, url, Context.schema_version))
             _migrate(url)
         asyncio.run(_with_context(settings, url, _prepare))
         edge = create_asgi(settings, url)
         run(
             edge,
             _server_config(settings, bind),
-            on_ready=lambda address: _say(f"{address}  (Ctrl-C stops it)"),
+            on_ready=_announce,
             on_stop=edge.drain,
         )
 
@@ -160,7 +163,7 @@ def _server_config(settings: Settings, bind: str) -> ServerConfig:
 
 
 def _announce(address: str) -> None:
-    _say(f"serving on {address}  (Ctrl-C stops it)")
+    _say(f"{address if address.startswith('unix:') else 'http://' + address}  (Ctrl-C stops it)")
 
 
 def _say(line: str) -> None:

@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -80,6 +81,8 @@ class DatabaseSettings(BaseSettings):
         url = self.database_url.get_secret_value() if self.database_url else ""
         if url and not url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
             yield "DATABASE_URL must start with postgresql:// or postgresql+asyncpg://"
+        elif url and not _is_address(url):
+            yield "DATABASE_URL is malformed: it has to look like postgresql://user:password@host:5432/database"
         if self.production and not url:
             yield "DATABASE_URL is missing: set it to postgresql://user:password@host/database"
 
@@ -154,8 +157,16 @@ class Settings(DatabaseSettings):
         return completed
 
 
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.port != 0 and len(parts.path) > 1
+    except ValueError:  # brackets without an end, a port that is no number
+        return False
+
+
 def _faults_of_secret(secret: str) -> Iterator[str]:
-    if len(secret.encode()) < SECRET_KEY_BYTES:
+    if len(secret.encode(errors="surrogateescape")) < SECRET_KEY_BYTES:
         yield f"SECRET_KEY is too short: {SECRET_KEY_BYTES} bytes at least (openssl rand -base64 48)"
     elif any(mark in secret.lower() for mark in _EXAMPLE_MARKS) or len(set(secret)) < 8:
         yield "SECRET_KEY is an example's or too plain: make one of your own (openssl rand -base64 48)"

@@ -43,28 +43,33 @@ class Context:
         """Return a unit of work for statements that only read."""
         return Reading(self.reading_engine)
 
-    async def check_schema(self) -> None:
-        """Ask the database for its migration; at or past the one this code knows is good, so that a deployment may
-        migrate before it replaces the processes.
+    async def schema_version(self) -> str:
+        """Ask the database for its migration; empty when there was none yet.
 
         Raises:
-            NotReady: it is behind, or does not answer.
+            NotReady: it does not answer, or refuses us.
         """
         try:
             async with self.reading_engine.connect() as connection:
                 exists = (await connection.execute(text("SELECT to_regclass('alembic_version')"))).scalar_one()
                 found = await connection.execute(text("SELECT version_num FROM alembic_version")) if exists else None
-                version: str = (found.scalar_one_or_none() if found else None) or ""
+                return (found.scalar_one_or_none() if found else None) or ""
         except Exception as error:
             if refusal(error) is None:
                 raise
-            raise NotReady(
-                "no access to the database: check DATABASE_URL (host, user, password, name) and that it runs"
-            ) from error
+            raise NotReady("no database: check DATABASE_URL (host, user, password, name), and that it runs") from error
+
+    async def check_schema(self) -> None:
+        """See to it that the schema is at or past the migration that this code knows: past it is good, too, so that a
+        deployment may migrate before it replaces the processes.
+
+        Raises:
+            NotReady: it is behind, or the database does not answer.
+        """
+        version = await self.schema_version()
         if version < SCHEMA_HEAD:
-            raise NotReady(
-                f"the schema is at {version or 'nothing'}, this code needs {SCHEMA_HEAD}: alembic upgrade head"
-            )
+            behind = f"the schema is at {version or 'nothing'}, this code needs {SCHEMA_HEAD}"
+            raise NotReady(f"{behind}: run alembic upgrade head")
 
 
 @asynccontextmanager

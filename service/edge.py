@@ -8,10 +8,13 @@ whole, then until the answer starts, then for each chunk of it. No route and no 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import re
 import time
 import uuid
+from collections.abc import Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote_to_bytes
 
@@ -113,28 +116,37 @@ class _Exchange:
             self._record(time.perf_counter() - started)
 
     async def _answer(self, refusal: ServiceError | None) -> None:
+        try:
+            await self._within(self._settings.body_seconds, self._serve_or_refuse(refusal))
+        except Exception as error:  # noqa: BLE001 - the last resort: `_failure` logs what was not expected
+            failure = self._failure(error)
+            if self._status is None:
+                with suppress(TimeoutError):
+                    await self._within(self._settings.stall_seconds, self._refuse(failure))
+
+    async def _within(self, seconds: float, work: Coroutine[Any, Any, None]) -> None:
+        """Run something under a clock that `_set_clock` may move."""
+        clock = asyncio.timeout(seconds)
+        async with clock:
+            self._clock = clock
+            await work
+
+    async def _serve_or_refuse(self, refusal: ServiceError | None) -> None:
+        preflight = self._edge.cors.preflight(self._scope["method"], self._headers) if self._in_api else None
         if refusal is not None:
             await self._refuse(refusal)
-            return
-        preflight = self._edge.cors.preflight(self._scope["method"], self._headers) if self._in_api else None
-        if preflight is not None:
+        elif preflight is not None:
             await self._respond(204, preflight, b"")
-            return
-        clock = asyncio.timeout(self._settings.body_seconds)
-        try:
-            async with clock:
-                self._clock = clock
-                await self._edge.app(self._scope, self._receive, self._send)
-        except Exception as error:
-            self._clock = None
-            late = isinstance(error, TimeoutError) and clock.expired()
-            if not late:
-                log.exception("a request failed")
-            if self._status is None:
-                await self._refuse(self._lateness() if late else InternalError())
+        else:
+            await self._edge.app(self._scope, self._receive, self._send)
+            if self._status is None and not self._client_gone:
+                raise RuntimeError("the app returned without an answer")
 
-    def _lateness(self) -> ServiceError:
-        return Unavailable("The answer took too long") if self._body_whole else RequestTimeout()
+    def _failure(self, error: Exception) -> ServiceError:
+        if isinstance(error, TimeoutError) and self._clock is not None and self._clock.expired():
+            return Unavailable("The answer took too long") if self._body_whole else RequestTimeout()
+        log.exception("a request failed")
+        return InternalError()
 
     # What is refused before anything of the product is asked
 
@@ -171,7 +183,7 @@ class _Exchange:
         self._set_clock(self._settings.stall_seconds)
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            message = {**message, "headers": self._complete(message["headers"])}
+            message = {**message, "headers": self._complete(message.get("headers", []))}
             await self._raw_send(message)
         elif message.get("more_body", False) or not self._leaves_a_body():
             await self._raw_send(message)
@@ -245,8 +257,10 @@ class _Exchange:
         if not hops:
             return
         forwarded = b",".join(value for name, value in self._scope["headers"] if name == b"x-forwarded-for").split(b",")
-        if len(forwarded) >= hops and forwarded[-hops].strip():
-            self._scope = {**self._scope, "client": (forwarded[-hops].strip().decode("latin-1"), 0)}
+        if len(forwarded) >= hops:
+            with suppress(ValueError):  # what is no address is not believed
+                client = str(ipaddress.ip_address(forwarded[-hops].strip().decode("latin-1")))
+                self._scope = {**self._scope, "client": (client, 0)}
         scheme = self._headers.get(b"x-forwarded-proto", b"").strip().lower()
         if scheme in (b"http", b"https"):
             self._scope = {**self._scope, "scheme": scheme.decode()}
@@ -258,7 +272,7 @@ class _Exchange:
         _seconds.labels(self._trace.route or "none").observe(seconds)
         client = self._scope.get("client")
         fields = {
-            "method": self._scope["method"],
+            "method": self._scope["method"][:32],
             "path": self._scope["raw_path"].decode("latin-1")[:256],
             "route": self._trace.route,
             "status": status,
@@ -269,22 +283,19 @@ class _Exchange:
         log.info("request", extra=fields)
 
 
-def before_the_app(status: int) -> tuple[int, Headers, bytes]:
-    """Return the answer for a request that no app sees: its HTTP is malformed (400) or its head too large (431).
+def before_the_app(status: int, under_way: bool) -> tuple[int, Headers, bytes]:
+    """Return the answer for a request that is none: its HTTP is malformed (400) or its head too large (431).
 
-    It has its own request id and line in the log, as every other answer.
+    It has a request id and a line in the log of its own, unless it is under way: then the exchange writes the line.
     """
     refusal: ServiceError = HeadersTooLarge() if status == HeadersTooLarge.status else MalformedRequest()
-    request_id = uuid.uuid4().hex
-    current_trace.set(Trace(request_id))
-    log.info("request", extra={"status": refusal.status})
-    _requests.labels("other", "none", str(refusal.status)).inc()
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"x-request-id", request_id.encode()),
-        *SECURITY_HEADERS,
-    ]
-    return refusal.status, headers, refusal.to_json(request_id).encode()
+    trace = Trace(uuid.uuid4().hex)
+    if not under_way:
+        current_trace.set(trace)
+        log.info("request", extra={"status": refusal.status})
+        _requests.labels("other", "none", str(refusal.status)).inc()
+    headers = [(b"content-type", b"application/problem+json"), (b"x-request-id", trace.request_id.encode())]
+    return refusal.status, headers + SECURITY_HEADERS, refusal.to_json(trace.request_id).encode()
 
 
 def _is_text(data: bytes) -> bool:

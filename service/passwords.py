@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from argon2 import PasswordHasher as Argon2
-from argon2.exceptions import Argon2Error, InvalidHashError
+from argon2.exceptions import Argon2Error
 
 from service.errors import Unavailable
 
@@ -58,7 +58,7 @@ class PasswordHasher:
     def _matches(self, password: str, password_hash: str) -> bool:
         try:
             return self._argon2.verify(password_hash, password)
-        except (Argon2Error, InvalidHashError):
+        except (Argon2Error, ValueError):  # a stored hash may be anything
             return False
 
     async def _run(self, work: Callable[[], T]) -> T:

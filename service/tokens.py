@@ -62,7 +62,7 @@ class TokenCodec:
     def __init__(
         self, secret_key: str, *, issuer: str, audience: str, access_seconds: int, refresh_seconds: int
     ) -> None:
-        self._key = secret_key.encode()
+        self._key = secret_key.encode(errors="surrogateescape")  # the bytes that the environment had
         self._kid = hashlib.sha256(b"kid:" + self._key).hexdigest()[:16]
         self._issuer = issuer
         self._audience = audience
@@ -112,9 +112,10 @@ class TokenCodec:
         return self._claims(payload, self._lifetime_seconds[token_type], int(now.timestamp()))
 
     def _claims(self, payload: dict[str, object], lifetime_seconds: int, now: int) -> Claims:
-        expires, issued, not_before = (_seconds(payload.get(name)) for name in ("exp", "iat", "nbf"))
+        expires = _seconds(payload.get("exp"))
         if expires <= now:
             raise TokenExpired
+        issued, not_before = _seconds(payload.get("iat")), _seconds(payload.get("nbf"))
         latest = now + CLOCK_TOLERANCE_SECONDS
         if issued > latest or not_before > latest or not 0 < expires - issued <= lifetime_seconds:
             raise InvalidToken

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,10 +15,12 @@ import httpx
 import pytest
 from asgi_lifespan import LifespanManager
 from service.config import Settings
+from service.context import Context
 from service.edge import Edge
 from service.embedded import Cluster
 from service.stack import create_asgi
 from tests.support.accounts import Accounts
+from tests.support.instances import Instance, NewDatabase, Serve, connect, context_of, serving
 
 ROOT = Path(__file__).parent.parent
 SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF"
@@ -80,3 +84,48 @@ async def client(app: Edge, database: asyncpg.Connection) -> AsyncIterator[httpx
 def accounts(client: httpx.AsyncClient, database: asyncpg.Connection) -> Accounts:
     """Makes accounts, and logs them in over HTTP."""
     return Accounts(client, database)
+
+
+@pytest.fixture(scope="session")
+def template(cluster: Cluster) -> str:
+    """A migrated database that nobody is connected to, so that others may be copied from it."""
+    cluster.ensure_database("migrated")
+    migrate(cluster.url("migrated"))
+    return "migrated"
+
+
+@pytest.fixture(scope="session")
+def database_numbers() -> Iterator[int]:
+    return itertools.count(1)
+
+
+@pytest.fixture
+def new_database(cluster: Cluster, template: str, database_numbers: Iterator[int]) -> NewDatabase:
+    """Makes migrated databases that belong to one test each."""
+
+    async def make() -> str:
+        name = f"copy_{next(database_numbers)}"
+        connection = await connect(cluster.url("postgres"))
+        try:
+            await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        finally:
+            await connection.close()
+        return cluster.url(name)
+
+    return make
+
+
+@pytest.fixture
+def serve(database_url: str) -> Serve:
+    """Opens another application: on the database of the run unless `url` says otherwise, with settings of its own."""
+
+    def make(url: str = database_url, **values: object) -> AbstractAsyncContextManager[Instance]:
+        return serving(make_settings(**values), url)
+
+    return make
+
+
+@pytest.fixture
+def context(app: Edge) -> Context:
+    """What the application of the run works with."""
+    return context_of(app)

@@ -16,16 +16,15 @@ TIMESTAMP = sa.DateTime(timezone=True)
 FOLD = """
 DO $do$
 BEGIN
-    EXECUTE format($create$
-        CREATE FUNCTION postern_fold(value text) RETURNS text
-        LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-        RETURN normalize(%s, NFKC)
-    $create$, CASE
-        WHEN current_setting('server_version_num')::int >= 180000
-        THEN 'casefold(normalize(value, NFKC) COLLATE pg_catalog.pg_unicode_fast)'
-        ELSE 'lower(normalize(value, NFKC))'
-    END);
-END
+    EXECUTE 'CREATE FUNCTION postern_fold(value text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE'
+        || ' RETURN normalize('
+        || CASE
+            WHEN current_setting('server_version_num')::int >= 180000
+            THEN 'casefold(normalize(value, NFKC) COLLATE pg_catalog.pg_unicode_fast)'
+            ELSE 'lower(normalize(value, NFKC))'
+        END
+        || ', NFKC)';
+END;
 $do$
 """
 

@@ -20,11 +20,15 @@ _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _EMAIL = re.compile(rf'[^\s@"(),:;<>\[\]\\.]+(?:\.[^\s@"(),:;<>\[\]\\.]+)*@(?:{_LABEL}\.)+{_LABEL}')
 
 
+def _composed(value: Any) -> Any:
+    """Join letters and their accents (Unicode NFC), so that a length is what is stored."""
+    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+
+
 def _username(value: str) -> str:
-    name = unicodedata.normalize("NFC", value)
-    if not all(character in "_.-" or _is_letter_or_digit(character) for character in name):
+    if not all(character in "_.-" or _is_letter_or_digit(character) for character in value):
         raise PydanticCustomError("username", "Letters, digits, '_', '.' and '-' only")
-    return name
+    return value
 
 
 def _is_letter_or_digit(character: str) -> bool:
@@ -40,12 +44,14 @@ def _email(value: str) -> str:
 
 
 def _digits(value: Any) -> Any:
-    if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) < 20):
+    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
         raise PydanticCustomError("int_parsing", "A whole number is needed, in digits")
     return value
 
 
-Username = Annotated[str, StringConstraints(min_length=3, max_length=80), AfterValidator(_username)]
+Username = Annotated[
+    str, BeforeValidator(_composed), StringConstraints(min_length=3, max_length=80), AfterValidator(_username)
+]
 Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120), AfterValidator(_email)]
 NewPassword = Annotated[str, StringConstraints(min_length=8, max_length=128)]
 Digits = Annotated[int, BeforeValidator(_digits)]

@@ -28,18 +28,26 @@ AWAY = (
 )
 
 
+class StatementFailed(RuntimeError):
+    """A statement failed that should not have: a bug. PostgreSQL's own text would show the row, hashes included."""
+
+
+def without_values(error: DBAPIError) -> StatementFailed:
+    """Return what may be logged of an error that no client expects."""
+    failed = StatementFailed(f"SQLSTATE {_told(error, 'sqlstate')}, constraint {_told(error, 'constraint_name')}")
+    return failed.with_traceback(error.__traceback__)
+
+
 def refusal(error: BaseException) -> ServiceError | None:
     """Return what the error means to a client; None for one that is a bug, or is not the database's."""
     if isinstance(error, PoolTimeoutError | TimeoutError | OSError):
         return Unavailable()
-    # What connecting refuses comes as asyncpg raised it, what a statement refuses comes wrapped.
-    origin = error.orig if isinstance(error, DBAPIError) else error
-    sqlstate: str = getattr(origin, "sqlstate", None) or ""
+    sqlstate = _told(error, "sqlstate")
     if sqlstate == UNIQUE_VIOLATION:
-        kind = TAKEN.get(getattr(origin.__cause__, "constraint_name", None) or "") if origin else None
+        kind = TAKEN.get(_told(error, "constraint_name"))
         return kind() if kind else None
-    dead = isinstance(error, DBAPIError) and error.connection_invalidated
-    return Unavailable() if dead or sqlstate.startswith(AWAY) else None
+    unrun = isinstance(error, DBAPIError) and may_be_repeated(error)
+    return Unavailable() if unrun or sqlstate.startswith(AWAY) else None
 
 
 def may_be_repeated(error: DBAPIError) -> bool:
@@ -47,4 +55,15 @@ def may_be_repeated(error: DBAPIError) -> bool:
 
     A connection that had died, or (0A000) one that prepared the statement before a migration changed its result.
     """
-    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) == "0A000"
+    return error.connection_invalidated or _told(error, "sqlstate") == "0A000"
+
+
+def _told(error: BaseException, name: str) -> str:
+    """Return what asyncpg says of an error, which SQLAlchemy wraps once or twice; empty when it says nothing."""
+    cause: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
+    while cause is not None:
+        value: str | None = getattr(cause, name, None)
+        if value:
+            return value
+        cause = cause.__cause__
+    return ""

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service.repositories.blocklist import Blocklist
-from service.repositories.refusals import may_be_repeated, refusal
+from service.repositories.refusals import may_be_repeated, refusal, without_values
 from service.repositories.sessions import Sessions
 from service.repositories.users import UserReader, Users
 
@@ -85,6 +85,8 @@ def _raise_refusal(error: BaseException) -> None:
     known = refusal(error)
     if known is not None:
         raise known from error
+    if isinstance(error, DBAPIError):
+        raise without_values(error) from None
 
 
 async def _uncut(ending: Coroutine[Any, Any, None]) -> None:

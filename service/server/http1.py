@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 import h11
+from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
 from hypercorn.events import Closed
 from hypercorn.protocol.h11 import H11Protocol
@@ -13,14 +17,20 @@ from hypercorn.protocol.h11 import H11Protocol
 Refusal = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers and body of an answer."""
 
+CLOSE_SECONDS = 2
+"""How long a connection that is closed waits for its client to take what is left of the answer."""
+
+_ABSOLUTE_FORM = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
+
 
 class ServerConfig(Config):
     """Hypercorn's configuration, and how to answer a request that is none.
 
-    ``refuse(status)`` returns the whole answer for what h11 would have answered with this bare status: 400, 431 or 501.
+    ``refuse(status, under_way)`` returns the whole answer for what h11 would have answered with this bare status: 400,
+    431 or 501. A request that is under way has reached the app, which sees its client leave: its body broke off.
     """
 
-    refuse: Callable[[int], Refusal]
+    refuse: Callable[[int, bool], Refusal]
 
 
 class StrictHTTP1(H11Protocol):
@@ -30,16 +40,66 @@ class StrictHTTP1(H11Protocol):
         """Ignore `Upgrade: h2c`, as RFC 9110 §7.8 allows: HTTP/2 is spoken by ALPN, where there is TLS."""
 
     async def _create_stream(self, request: h11.Request) -> None:
-        if request.http_version in (b"1.0", b"1.1"):
-            await super()._create_stream(request)
-        else:  # the preface of HTTP/2, for one
+        headers = dict(request.headers)
+        if _is_ambiguous(request, headers) or _is_half_a_handshake(headers):
             await self._send_error_response(400)
             await self.send(Closed())
+            return
+        await super()._create_stream(
+            h11.Request(
+                method=request.method,
+                headers=request.headers,
+                # RFC 9112 §3.2.2: a server has to accept the absolute form.
+                target=_ABSOLUTE_FORM.sub(b"", request.target, count=1) or b"/",
+                http_version=request.http_version,
+            )
+        )
 
     async def _send_error_response(self, status_code: int) -> None:
-        status, headers, body = cast(ServerConfig, self.config).refuse(status_code)
+        status, headers, body = cast(ServerConfig, self.config).refuse(status_code, self.stream is not None)
         closing = [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]
         added = self.config.response_headers("h11")
         await self._send_h11_event(h11.Response(status_code=status, headers=[*headers, *closing, *added]))
         await self._send_h11_event(h11.Data(data=body))
         await self._send_h11_event(h11.EndOfMessage())
+
+
+class BoundedConnection(TCPServer):
+    """Hypercorn's connection, which ends when one of its two sides does.
+
+    Hypercorn keeps a connection that its client has closed until the keep-alive time is over, and waits for ever for a
+    client that has stopped reading.
+    """
+
+    _reading: asyncio.Timeout | None = None
+
+    async def _read_data(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None) as self._reading:
+                await super()._read_data()
+        self._reading = None
+        await self.idle_task.stop()
+
+    async def _close(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await super()._close()
+        self.writer.transport.abort()
+        if self._reading is not None and not self._reading.expired():
+            self._reading.reschedule(self.loop.time())
+
+
+def _is_ambiguous(request: h11.Request, headers: dict[bytes, bytes]) -> bool:
+    """Tell whether two readers could take the request for different ones: the preface of HTTP/2, or two lengths.
+
+    RFC 9112 §6.1 lets a server refuse `Content-Length` beside `Transfer-Encoding`, the way to smuggle requests.
+    """
+    both = b"content-length" in headers and b"transfer-encoding" in headers
+    return both or request.http_version not in (b"1.0", b"1.1")
+
+
+def _is_half_a_handshake(headers: dict[bytes, bytes]) -> bool:
+    """Tell whether a WebSocket is asked for, but not as RFC 6455 §4.1 says."""
+    if headers.get(b"upgrade", b"").lower() != b"websocket":
+        return False
+    return b"sec-websocket-key" not in headers or headers.get(b"sec-websocket-version") != b"13"

@@ -8,13 +8,14 @@ import signal
 import sys
 from collections.abc import Callable
 
+import hypercorn.asyncio.run
 import hypercorn.protocol
 from asgiref.typing import ASGI3Application
 from hypercorn.asyncio.run import worker_serve
 from hypercorn.config import Sockets
 from hypercorn.utils import LifespanFailureError, repr_socket_addr, wrap_app
 
-from service.server.http1 import ServerConfig, StrictHTTP1
+from service.server.http1 import BoundedConnection, ServerConfig, StrictHTTP1
 
 
 class CannotServe(Exception):
@@ -26,19 +27,23 @@ def run(
 ) -> None:
     """Serve until SIGINT or SIGTERM, then let the requests in flight end, ``config.graceful_timeout`` seconds at most.
 
-    ``on_ready(address)`` is called when a socket listens, ``on_stop()`` at the signal.
+    ``on_ready(address)`` is called when a socket listens, with HOST:PORT or unix:PATH, ``on_stop()`` at the signal.
 
     Raises:
         CannotServe: the address can't be had, or the app's lifespan failed to start.
     """
-    # The one seam with Hypercorn: the name under which its connections find their HTTP/1.1.
-    hypercorn.protocol.H11Protocol = StrictHTTP1  # type: ignore[attr-defined]  # a name of its own, not exported
+    # The one seam with Hypercorn: the names under which it finds its connections and their HTTP/1.1.
+    hypercorn.asyncio.run.TCPServer = BoundedConnection  # type: ignore[attr-defined]  # not exported
+    hypercorn.protocol.H11Protocol = StrictHTTP1  # type: ignore[attr-defined]  # not exported
     sockets = _listen(config)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(app, config, sockets, on_ready, on_stop))
     except LifespanFailureError as error:
         raise CannotServe(str(error)) from error
+    finally:
+        for sock in sockets.insecure_sockets:
+            sock.close()
 
 
 async def _serve(
@@ -55,7 +60,7 @@ async def _serve(
     async def stop() -> None:
         # Hypercorn begins to wait for the end once every socket listens.
         for sock in sockets.insecure_sockets:
-            on_ready("http://" + repr_socket_addr(sock.family, sock.getsockname()))
+            on_ready(repr_socket_addr(sock.family, sock.getsockname()))
         await stopped.wait()
         on_stop()
 
@@ -73,6 +78,8 @@ def _listen(config: ServerConfig) -> Sockets:
         else:
             message = f"can't listen on {address}: {error.strerror or error}"
         raise CannotServe(message) from error
+    except (OverflowError, ValueError) as error:  # a port or a descriptor that is none
+        raise CannotServe(f"can't listen on {', '.join(config.bind)}: {error}") from error
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

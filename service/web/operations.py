@@ -58,9 +58,14 @@ def body(model: type[BaseModel]) -> Callable[[View], View]:
     """
 
     def decorate(view: View) -> View:
+        takes_query = operation_of(view).query is not None
+
         @wraps(view)
         async def with_body(**arguments: Any) -> Any:
-            return await view(body=_validated(model, json_body.parse(request.get_data())), **arguments)
+            value = json_body.parse(request.get_data())
+            if not takes_query:
+                _refuse_parameters()
+            return await view(body=_validated(model, value), **arguments)
 
         return _described(with_body, body=model)
 
@@ -87,16 +92,17 @@ def query(model: type[BaseModel]) -> Callable[[View], View]:
 def returns(answer: Any, *, status: int = 200) -> Callable[[View], View]:
     """Send what the view returns: a model or a `Reply` as JSON, None as an empty answer.
 
-    A view without `@query` takes no query parameters.
+    A view without `@query` takes no query parameters; one with a body finds that out once its body is well-formed.
     """
 
     def decorate(view: View) -> View:
-        takes_query = operation_of(view).query is not None
+        said = operation_of(view)
+        takes_nothing = said.query is None and said.body is None
 
         @wraps(view)
         async def with_answer(**arguments: Any) -> Response:
-            if not takes_query and request.query_string:
-                _validated(_NoParameters, _parameters(), prefix="?")
+            if takes_nothing:
+                _refuse_parameters()
             return _response(await view(**arguments), status)
 
         return _described(with_answer, answer=answer, status=status)
@@ -130,10 +136,17 @@ def _described(view: View, **what: Any) -> View:
 
 def _response(answered: Any, status: int) -> Response:
     if answered is None:
-        return Response(status=status)
+        empty = Response(status=status)
+        del empty.headers["Content-Type"]  # Flask's default, of nothing
+        return empty
     reply = answered if isinstance(answered, Reply) else Reply(answered)
     document = reply.value.model_dump_json(exclude_unset=True)  # a member that was not set is not part of the answer
     return Response(document, status, headers=dict(reply.headers), content_type="application/json")
+
+
+def _refuse_parameters() -> None:
+    if request.query_string:
+        _validated(_NoParameters, _parameters(), prefix="?")
 
 
 def _parameters() -> dict[str, str]:

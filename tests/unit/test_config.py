@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from service.config import ConfigurationError, DatabaseSettings, Settings
+from service.repositories.engine import create_engine
+
+GOOD_SECRET = "qX9v2mT7pLw4sR8kZc1nB6yH3jF5dG0a"
+GOOD: dict[str, Any] = {"database_url": "postgresql://postern:pw-4711@db/postern", "secret_key": GOOD_SECRET}
+
+
+@pytest.fixture(autouse=True)
+def nothing_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory and no setting in the environment."""
+    for name in list(os.environ):
+        if name.lower() in Settings.model_fields:
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def faults(load: Callable[..., object] = Settings.load, **values: Any) -> list[str]:
+    with pytest.raises(ConfigurationError) as refused:
+        load(**values)
+    return refused.value.faults
+
+
+def test_production_is_the_default() -> None:
+    assert Settings.load(**GOOD).production
+
+
+@pytest.mark.parametrize("app_env", ["development", "testing"])
+def test_elsewhere_nothing_is_needed(app_env: str) -> None:
+    settings = Settings.load(app_env=app_env)
+
+    assert settings.secret_key is not None
+    assert len(settings.secret_key.get_secret_value().encode()) >= 32
+    assert settings.cors_origins == ("*",)
+
+
+def test_a_key_that_was_made_up_is_another_each_time() -> None:
+    assert Settings.load(app_env="testing").secret_key != Settings.load(app_env="testing").secret_key
+
+
+def test_a_made_up_key_is_told_from_the_operators() -> None:
+    assert not Settings.load(app_env="testing").names_its_secret
+    assert Settings.load(**GOOD).names_its_secret
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        pytest.param({"secret_key": None}, "SECRET_KEY", id="no secret"),
+        pytest.param({"secret_key": "qX9v2mT7pLw4sR8kZc1nB6yH3jF5dG0"}, "SECRET_KEY", id="31 bytes"),
+        pytest.param({"secret_key": "change-me-openssl-rand-base64-48"}, "SECRET_KEY", id="our example"),
+        pytest.param({"secret_key": "your-secret-key-change-in-production"}, "SECRET_KEY", id="the guide's"),
+        pytest.param({"secret_key": "super-secret-key-that-is-long-enough"}, "SECRET_KEY", id="an example"),
+        pytest.param({"secret_key": "a" * 64}, "SECRET_KEY", id="one letter"),
+        pytest.param({"secret_key": "\udcff" * 40}, "SECRET_KEY", id="bytes that are not utf-8"),
+        pytest.param({"database_url": None}, "DATABASE_URL", id="no database"),
+        pytest.param({"database_url": "mysql://root:pw-4711@db/x"}, "DATABASE_URL", id="another database"),
+        pytest.param({"database_url": "postgresql+psycopg://root:pw-4711@db/x"}, "DATABASE_URL", id="another driver"),
+        pytest.param({"database_url": "postgresql://u:pw-4711@db:port/x"}, "DATABASE_URL", id="port no number"),
+        pytest.param({"debug": True}, "DEBUG", id="debug"),
+        pytest.param({"cors_origins": "*", "cors_credentials": True}, "CORS_ORIGINS", id="any origin, credentials"),
+        pytest.param(
+            {"cors_origins": "https://a.example.com, *", "cors_credentials": True}, "CORS_ORIGINS", id="one of them any"
+        ),
+        pytest.param({"app_env": "staging-4711"}, "APP_ENV", id="unknown environment"),
+        pytest.param({"pool_size": "many-4711"}, "POOL_SIZE", id="no number"),
+        pytest.param({"trusted_proxies": -1}, "TRUSTED_PROXIES", id="negative"),
+        pytest.param({"access_token_seconds": 0}, "ACCESS_TOKEN_SECONDS", id="zero"),
+    ],
+)
+def test_production_refuses_in_one_line_without_the_value(changes: dict[str, Any], name: str) -> None:
+    [line] = faults(**{key: value for key, value in (GOOD | changes).items() if value is not None})
+
+    assert name in line
+    assert "\n" not in line
+    assert "4711" not in line
+    assert str(changes.get("secret_key")) not in line
+
+
+def test_each_fault_has_a_line() -> None:
+    lines = faults(debug=True, cors_origins="*", cors_credentials=True)
+
+    assert [line.split()[0].partition("=")[0] for line in sorted(lines)] == [
+        "CORS_ORIGINS",
+        "DATABASE_URL",
+        "DEBUG",
+        "SECRET_KEY",
+    ]
+
+
+def test_each_wrong_value_has_a_line() -> None:
+    assert len(faults(pool_size="x", hash_threads="y", debug="z")) == 3
+
+
+@pytest.mark.parametrize("origins", ["*", "https://a.example.com,https://b.example.com"], ids=["any", "a list"])
+def test_production_may_answer_other_origins(origins: str) -> None:
+    assert Settings.load(**GOOD, cors_origins=origins).cors_origins == tuple(origins.split(","))
+
+
+def test_production_answers_no_other_origin_unless_told() -> None:
+    assert Settings.load(**GOOD).cors_origins == ()
+
+
+def test_origins_are_trimmed() -> None:
+    settings = Settings.load(app_env="testing", cors_origins=" https://a.example.com , ,https://b.example.com ")
+
+    assert settings.cors_origins == ("https://a.example.com", "https://b.example.com")
+
+
+def test_32_bytes_may_be_fewer_letters() -> None:
+    assert Settings.load(**GOOD | {"secret_key": "äöüßéèêàçñøåæœÿþ"}).names_its_secret
+
+
+@pytest.mark.parametrize("show", [repr, str, lambda settings: settings.model_dump_json()], ids=["repr", "str", "json"])
+def test_settings_do_not_show_their_secrets(show: Callable[[Settings], str]) -> None:
+    shown = show(Settings.load(**GOOD, metrics_token="token-4711"))
+
+    assert GOOD_SECRET not in shown
+    assert "4711" not in shown
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_ENV", "testing")
+    monkeypatch.setenv("POOL_SIZE", "3")
+    monkeypatch.setenv("CORS_ORIGINS", "https://a.example.com,https://b.example.com")
+
+    settings = Settings.load()
+
+    assert (settings.app_env, settings.pool_size) == ("testing", 3)
+    assert settings.cors_origins == ("https://a.example.com", "https://b.example.com")
+
+
+def test_a_dotenv_file_is_read(nothing_around: Path) -> None:
+    (nothing_around / ".env").write_text("APP_ENV=testing\nPOOL_SIZE=3\nUNKNOWN=x\n")
+
+    assert Settings.load().pool_size == 3
+
+
+def test_the_environment_goes_before_the_dotenv_file(nothing_around: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (nothing_around / ".env").write_text("APP_ENV=testing\nPOOL_SIZE=3\n")
+    monkeypatch.setenv("POOL_SIZE", "4")
+
+    assert Settings.load().pool_size == 4
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "DATABASE_URL", "POOL_SIZE", "CORS_ORIGINS", "DEBUG", "METRICS_TOKEN"])
+def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("APP_ENV", "testing")
+    monkeypatch.setenv(name, "")
+
+    assert name.lower() not in Settings.load().model_fields_set
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        Settings.load(app_env="testing").pool_size = 3  # type: ignore[misc]  # what must not work
+
+
+def test_a_migration_needs_only_the_database() -> None:
+    assert DatabaseSettings.load(database_url=GOOD["database_url"]).production
+
+
+def test_a_migration_needs_the_database() -> None:
+    [line] = faults(DatabaseSettings.load)
+
+    assert "DATABASE_URL" in line
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://u:p%40w@db:5433/x",
+        "postgresql+asyncpg://u:p%40w@db:5433/x",
+        "postgres://u:p%40w@db:5433/x",
+        "postgresql://u:p%40w@db:5433/x?sslmode=require",
+    ],
+)
+def test_addresses_of_postgresql_reach_the_driver(address: str) -> None:
+    settings = Settings.load(**GOOD | {"database_url": address})
+    engine = create_engine(settings, address)
+
+    assert engine.url.drivername == "postgresql+asyncpg"
+    assert (engine.url.username, engine.url.password, engine.url.host, engine.url.port) == ("u", "p@w", "db", 5433)
+    asyncio.run(engine.dispose())
+
+
+def test_sslmode_becomes_what_asyncpg_knows() -> None:
+    address = "postgresql://u@db/x?sslmode=verify-full&target_session_attrs=read-write"
+
+    assert dict(create_engine(Settings.load(app_env="testing"), address).url.query) == {
+        "ssl": "verify-full",
+        "target_session_attrs": "read-write",
+    }

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from service import logs, trace
+from service.logs import JSONFormatter, LineFormatter
+
+
+def record(message: str = "request", exception: Exception | None = None, **extra: Any) -> logging.LogRecord:
+    info = (type(exception), exception, exception.__traceback__) if exception else None
+    made = logging.LogRecord("postern.access", logging.INFO, __file__, 1, message, (), info)
+    made.__dict__.update(extra)
+    return made
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    levels = {name: logging.getLogger(name).level for name in ("alembic", "hypercorn.error")}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+
+
+def test_a_json_line_has_what_machines_look_for() -> None:
+    line = json.loads(JSONFormatter().format(record(status=200, route="/api/users/")))
+
+    assert line.keys() == {"time", "level", "logger", "message", "request_id", "status", "route"}
+    assert (line["level"], line["logger"], line["message"]) == ("info", "postern.access", "request")
+    assert line["time"].endswith("+00:00")
+
+
+def test_a_line_names_the_request_under_way() -> None:
+    token = trace.current.set(trace.Trace("some-request"))
+    try:
+        line = json.loads(JSONFormatter().format(record()))
+    finally:
+        trace.current.reset(token)
+
+    assert line["request_id"] == "some-request"
+
+
+@pytest.mark.parametrize("formatter", [JSONFormatter(), LineFormatter()], ids=["json", "line"])
+def test_a_field_can_not_forge_another_line(formatter: logging.Formatter) -> None:
+    line = formatter.format(record(path="/x\n{}\r\u2028\x85 200 OK"))
+
+    assert len(line.splitlines()) == 1
+
+
+def test_a_json_line_holds_the_exception() -> None:
+    try:
+        raise ValueError("a bug")
+    except ValueError as error:
+        line = JSONFormatter().format(record(exception=error))
+
+    assert "ValueError: a bug" in json.loads(line)["exception"]
+    assert len(line.splitlines()) == 1
+
+
+def test_a_readable_line_shows_its_fields_behind_the_message() -> None:
+    line = LineFormatter().format(record(status=404, route=None))
+
+    assert line.endswith('postern.access: request {"status": 404}')
+
+
+def test_a_readable_line_without_fields_is_only_the_message() -> None:
+    assert LineFormatter().format(record("started")).endswith("postern.access: started")
+
+
+@pytest.mark.parametrize(
+    ("as_json", "formatter"), [(True, JSONFormatter), (False, LineFormatter)], ids=["json", "line"]
+)
+@pytest.mark.usefixtures("restored_logging")
+def test_logs_go_to_standard_output(as_json: bool, formatter: type[logging.Formatter]) -> None:
+    logs.configure("WARNING", as_json=as_json)
+
+    [handler] = logging.getLogger().handlers
+    assert isinstance(handler, logging.StreamHandler)
+    assert handler.stream is sys.stdout
+    assert isinstance(handler.formatter, formatter)
+    assert logging.getLogger().level == logging.WARNING
+
+
+@pytest.mark.usefixtures("restored_logging")
+@pytest.mark.parametrize("name", ["alembic", "hypercorn.error"])
+def test_libraries_that_announce_what_goes_well_are_quiet(name: str) -> None:
+    logs.configure("INFO", as_json=True)
+
+    assert not logging.getLogger(name).isEnabledFor(logging.INFO)
