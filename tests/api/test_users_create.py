@@ -7,7 +7,7 @@ import asyncpg
 import httpx
 import pytest
 from tests.support.accounts import Accounts
-from tests.support.problems import assert_problem
+from tests.support.problems import assert_problem, said
 
 NEW = {"username": "ann", "email": "ann@example.com", "password": "hunter2-4711"}
 
@@ -40,7 +40,7 @@ async def test_the_password_is_stored_as_an_argon2id_hash_of_it(
     stored = await database.fetchval("SELECT password_hash FROM users")
     assert argon2.PasswordHasher().verify(stored, "hunter2-4711")
     assert stored not in answer.text
-    assert "4711" not in answer.text
+    assert "hunter2" not in answer.text
 
 
 async def test_whoever_registered_can_log_in(client: httpx.AsyncClient) -> None:
@@ -207,7 +207,7 @@ async def test_bad_input_is_refused_where_it_is_and_never_echoed(
     document = assert_problem(answer, 400, "VALIDATION_ERROR")
     assert [fault["pointer"] for fault in document["errors"]] == [pointer]
     assert all(fault.keys() == {"pointer", "code", "message"} for fault in document["errors"])
-    assert "4711" not in answer.text
+    assert "4711" not in said(answer)
     await assert_no_row(database)
 
 

@@ -6,7 +6,7 @@ import asyncpg
 import httpx
 import pytest
 from tests.support.accounts import Accounts
-from tests.support.problems import assert_problem
+from tests.support.problems import assert_problem, said
 
 PUBLIC = {"id", "username", "is_active", "created_at", "updated_at"}
 PRIVATE = PUBLIC | {"email", "role"}
@@ -260,7 +260,7 @@ async def test_a_query_of_another_shape_is_refused_and_not_echoed(
 
     document = assert_problem(answer, 400, "VALIDATION_ERROR")
     assert [fault["pointer"] for fault in document["errors"]] == ["?" + query.partition("=")[0]]
-    assert "4711" not in answer.text
+    assert "4711" not in said(answer)
 
 
 @pytest.mark.parametrize("query", ["page=%FF", "page=%00", "page=%ED%A0%80", "%C0=1"])

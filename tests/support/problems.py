@@ -23,3 +23,8 @@ def assert_problem(answer: httpx.Response, status: int, code: str, title: str | 
     if title is not None:
         assert document["title"] == title
     return document
+
+
+def said(answer: httpx.Response) -> str:
+    """The text of an answer less its request id, which is random."""
+    return answer.text.replace(answer.headers["x-request-id"], "")
