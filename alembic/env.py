@@ -6,16 +6,22 @@ Two upgrades at once: one works, the other waits for its advisory lock and then 
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from alembic import context
 from service.config import ConfigurationError, DatabaseSettings
 from service.database import database
+from service.embedded import EmbeddedPostgresError
+from service.errors import Unavailable
 from service.models import Base
 from service.repositories.engine import create_engine
+from service.repositories.refusals import reason, refusal
 from sqlalchemy import Connection, text
 
 # Any number will do, as long as it is always the same one.
 MIGRATION_LOCK = 7_365_736_365_001
+
+log = logging.getLogger("alembic")
 
 
 def run() -> None:
@@ -31,12 +37,12 @@ async def migrate(settings: DatabaseSettings, database_url: str) -> None:
     engine = create_engine(settings, database_url, statement_seconds=0)
     try:
         async with engine.connect() as connection:
-            await connection.run_sync(run_in_transaction)
+            await connection.run_sync(run_in_transaction, settings.lock_seconds)
     finally:
         await engine.dispose()
 
 
-def run_in_transaction(connection: Connection) -> None:
+def run_in_transaction(connection: Connection, lock_seconds: float) -> None:
     """Run the migrations in one transaction under the lock, which ends with it."""
     context.configure(
         connection=connection,
@@ -45,10 +51,12 @@ def run_in_transaction(connection: Connection) -> None:
         transaction_per_migration=False,
     )
     with context.begin_transaction():
-        # Waiting here is the point: lock_timeout would cut it short, and holds for the tables only.
+        # Waiting here is the point: lock_timeout would cut it short, and is meant for the tables.
         connection.execute(text("SET LOCAL lock_timeout = 0"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-        connection.execute(text("SET LOCAL lock_timeout = '2s'"))
+        if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK}):
+            log.info("another migration is running: waiting for it")
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.execute(text(f"SET LOCAL lock_timeout = {round(lock_seconds * 1000)}"))
         context.run_migrations()
 
 
@@ -59,7 +67,21 @@ def run_as_sql() -> None:
         context.run_migrations()
 
 
-try:
-    run_as_sql() if context.is_offline_mode() else run()
-except ConfigurationError as error:
-    raise SystemExit("\n".join(error.faults)) from None
+def main() -> None:
+    """Do what the command asked for; what people can mend is said in a line."""
+    if not logging.getLogger().handlers:  # the `alembic` command: nobody has set up logs
+        logging.basicConfig(level="INFO", format="%(message)s")
+        logging.getLogger("alembic.runtime.plugins").setLevel("WARNING")
+    try:
+        run_as_sql() if context.is_offline_mode() else run()
+    except ConfigurationError as error:
+        raise SystemExit("\n".join(error.faults)) from None
+    except EmbeddedPostgresError as error:
+        raise SystemExit(str(error)) from None
+    except Exception as error:
+        if not isinstance(refusal(error), Unavailable):
+            raise
+        raise SystemExit(f"no database ({reason(error)}): check DATABASE_URL, and that it runs") from None
+
+
+main()

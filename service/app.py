@@ -61,5 +61,7 @@ def _refuse_early() -> None:
 
 
 def _accepts_json() -> bool:
-    accept = request.headers.get("Accept")
-    return not accept or request.accept_mimetypes.quality("application/json") > 0
+    """Tell whether `Accept` lets JSON in (RFC 9110 §12.5.1), whatever parameters it asks for."""
+    qualities = {media_type.partition(";")[0].strip().lower(): q for media_type, q in request.accept_mimetypes}
+    ranges = [qualities[name] for name in ("application/json", "application/*", "*/*") if name in qualities]
+    return ranges[0] > 0 if ranges else not request.headers.get("Accept")

@@ -7,7 +7,9 @@ import logging
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from pydantic import SecretStr, ValidationError
 
 from service import __version__, logs
 from service.api.schemas import NewUser
-from service.config import ConfigurationError, Settings
+from service.config import SECRET_KEY_BYTES, ConfigurationError, Settings
 from service.context import Context, NotReady, open_context
 from service.database import data_folder, database
 from service.edge import before_the_app
@@ -60,14 +62,17 @@ def main() -> None:
 @click.option("--bind", default="127.0.0.1:8000", show_default=True, metavar="HOST:PORT", help="where to listen")
 @says_what_to_do
 def run_command(bind: str) -> None:
-    """Serve. In development: with an embedded database, migrated, and an admin to log in as."""
+    """Serve. Development migrates before; without DATABASE_URL its database is an embedded one, with an admin."""
     settings = _load()
     logs.configure(settings.log_level, as_json=settings.production)
     with database(settings) as url:
         if settings.app_env == "development":
-            asyncio.run(_with_context(settings, url, Context.schema_version))
             _migrate(url)
-        asyncio.run(_with_context(settings, url, _prepare))
+        else:
+            # A database that is away is said here and now; one that is behind is waited for, by /readyz.
+            asyncio.run(_with_context(settings, url, Context.schema_version))
+        if settings.app_env == "development" and settings.database_url is None:
+            asyncio.run(_with_context(settings, url, _with_an_admin))
         edge = create_asgi(settings, url)
         run(
             edge,
@@ -104,14 +109,17 @@ def _load() -> Settings:
 
 
 def _kept_secret(file: Path) -> str:
+    """Return what the file keeps; whoever starts first writes it, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return file.read_text()
-    with os.fdopen(descriptor, "w") as kept:
-        kept.write(secret := secrets.token_urlsafe(32))
-    return secret
+    with tempfile.NamedTemporaryFile("w", dir=file.parent) as made:  # of mode 0600
+        made.write(secrets.token_urlsafe(32))
+        made.flush()
+        with suppress(FileExistsError):
+            os.link(made.name, file)
+    kept = file.read_text()
+    if len(kept) < SECRET_KEY_BYTES:
+        raise ConfigurationError([f"{file} holds no key: remove it, and a new one is made"])
+    return kept
 
 
 def _migrate(url: str) -> None:
@@ -120,7 +128,10 @@ def _migrate(url: str) -> None:
     if not (root / "alembic.ini").is_file():
         raise NotReady("no migrations here: run in a checkout, or set APP_ENV=production and migrate before")
     config = alembic.config.Config(root / "alembic.ini", attributes={"database_url": url})
-    alembic.command.upgrade(config, "head")
+    try:
+        alembic.command.upgrade(config, "head")
+    except SystemExit as error:  # how alembic/env.py ends the command of that name
+        raise NotReady(str(error)) from None
 
 
 async def _with_context(settings: Settings, url: str, work: Callable[[Context], Any]) -> None:
@@ -128,11 +139,8 @@ async def _with_context(settings: Settings, url: str, work: Callable[[Context], 
         await work(context)
 
 
-async def _prepare(context: Context) -> None:
-    """Look whether the database is there; in development, see to it that there is an admin to log in as."""
-    await context.check_schema()
-    if context.settings.app_env != "development":
-        return
+async def _with_an_admin(context: Context) -> None:
+    """See to it that there is an admin to log in as, on a database that is nobody else's."""
     async with context.reading() as reading:
         if await reading.users.has_admin():
             return

@@ -9,7 +9,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -17,17 +17,28 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 SECRET_KEY_BYTES = 32
 """RFC 7518 §3.2: a key of HS256 is at least as long as the hash."""
 
+# What the examples of this project, of the guide and of most tutorials have in them, and chance does not.
 _EXAMPLE_MARKS = (
-    "change",
-    "example",
+    "change-me",
+    "change_me",
+    "changeme",
+    "change-this",
+    "change-in-production",
+    "change_in_production",
     "secret-key",
     "secret_key",
-    "secretkey",
-    "your-",
-    "your_",
-    "supersecret",
     "super-secret",
+    "supersecret",
+    "your-secret",
+    "your_secret",
+    "example",
 )
+
+_SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
+URL_PARAMETERS = {"host", "port", "ssl", "sslmode", "target_session_attrs"}
+"""What DATABASE_URL may say behind its question mark."""
+LIBPQ_PARAMETERS = {"application_name", "channel_binding", "connect_timeout", "gssencmode"}
+"""What providers write there too: accepted, and left to our own settings."""
 
 
 class ConfigurationError(Exception):
@@ -79,10 +90,8 @@ class DatabaseSettings(BaseSettings):
 
     def _faults(self) -> Iterator[str]:
         url = self.database_url.get_secret_value() if self.database_url else ""
-        if url and not url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
-            yield "DATABASE_URL must start with postgresql:// or postgresql+asyncpg://"
-        elif url and not _is_address(url):
-            yield "DATABASE_URL is malformed: it has to look like postgresql://user:password@host:5432/database"
+        if url:
+            yield from _faults_of_url(url)
         if self.production and not url:
             yield "DATABASE_URL is missing: set it to postgresql://user:password@host/database"
 
@@ -106,6 +115,7 @@ class Settings(DatabaseSettings):
     access_token_seconds: int = Field(900, ge=1, le=86_400)
     refresh_token_seconds: int = Field(30 * 86_400, ge=1, description="slides with each refresh")
     session_seconds: int = Field(90 * 86_400, ge=1, description="a session lives no longer, however often refreshed")
+    token_limit_bytes: int = Field(4096, ge=1024)
     token_issuer: str = "postern"
     token_audience: str = "postern"
 
@@ -135,7 +145,7 @@ class Settings(DatabaseSettings):
 
     def _faults(self) -> Iterator[str]:
         yield from super()._faults()
-        if "*" in (self.cors_origins or ()) and self.cors_credentials:
+        if "*" in self._allowed_origins() and self.cors_credentials:
             yield "CORS_ORIGINS=* can't be combined with CORS_CREDENTIALS: list the origins"
         if not self.production:
             return
@@ -146,23 +156,37 @@ class Settings(DatabaseSettings):
         if self.debug:
             yield "DEBUG is on: production runs without it"
 
+    def _allowed_origins(self) -> tuple[str, ...]:
+        return (() if self.production else ("*",)) if self.cors_origins is None else self.cors_origins
+
     def _completed(self) -> Self:
         filled: dict[str, Any] = {}
         if self.secret_key is None:
             filled["secret_key"] = SecretStr(secrets.token_urlsafe(SECRET_KEY_BYTES))
-        if self.cors_origins is None:
-            filled["cors_origins"] = () if self.production else ("*",)
+        filled["cors_origins"] = self._allowed_origins()
         completed = self.model_copy(update=filled)
         completed.__pydantic_fields_set__.difference_update(filled)
         return completed
 
 
-def _is_address(url: str) -> bool:
+def _faults_of_url(url: str) -> Iterator[str]:
+    if not url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
+        yield "DATABASE_URL must start with postgresql:// or postgresql+asyncpg://"
+        return
     try:
         parts = urlsplit(url)
-        return parts.port != 0 and len(parts.path) > 1
+        whole = parts.port != 0 and len(parts.path) > 1
     except ValueError:  # brackets without an end, a port that is no number
-        return False
+        whole = False
+    if not whole:
+        yield "DATABASE_URL is malformed: it has to look like postgresql://user:password@host:5432/database"
+        return
+    parameters = parse_qs(parts.query)
+    for name in sorted(parameters.keys() - URL_PARAMETERS - LIBPQ_PARAMETERS):
+        yield f"DATABASE_URL has the unknown parameter {name!r}"
+    for mode in parameters.get("sslmode", []):
+        if mode not in _SSL_MODES:
+            yield f"DATABASE_URL: sslmode is one of {', '.join(sorted(_SSL_MODES))}"
 
 
 def _faults_of_secret(secret: str) -> Iterator[str]:

@@ -101,4 +101,5 @@ def _codec(settings: Settings) -> TokenCodec:
         audience=settings.token_audience,
         access_seconds=settings.access_token_seconds,
         refresh_seconds=settings.refresh_token_seconds,
+        limit_bytes=settings.token_limit_bytes,
     )

@@ -29,7 +29,7 @@ class CORS:
     def __init__(self, origins: tuple[str, ...], *, credentials: bool) -> None:
         self._any = "*" in origins
         self._origins = frozenset(origin.encode() for origin in origins)
-        self._credentials = credentials
+        self._credentials = credentials and not self._any
 
     def headers(self, origin: bytes | None) -> Headers:
         """Return what an answer to a page of this origin carries: nothing when the origin is not on the list."""

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -50,6 +50,7 @@ SECURITY_HEADERS: Headers = [
 ]
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
+_ADDRESS_WITH_PORT = re.compile(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\]):[0-9]+")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{8,64}")
 
 _requests = Counter("postern_requests", "Requests answered.", ("method", "route", "status"))
@@ -94,6 +95,7 @@ class _Exchange:
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self._believe_proxies()
         self._path: str = "/" + scope["path"].lstrip("/")  # as werkzeug matches it
+        self._raw_path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()  # optional in ASGI
         self._in_api = self._path == "/api" or self._path.startswith("/api/")
         self._trace = Trace(self._request_id())
         self._clock: asyncio.Timeout | None = None
@@ -108,7 +110,7 @@ class _Exchange:
         started = time.perf_counter()
         _in_flight.inc()
         try:
-            await self._answer(refusal or self._refusal())
+            await self._answer(refusal)
         finally:
             if self._drainer is not None:
                 self._drainer.cancel()
@@ -132,6 +134,7 @@ class _Exchange:
             await work
 
     async def _serve_or_refuse(self, refusal: ServiceError | None) -> None:
+        refusal = refusal or self._refusal()
         preflight = self._edge.cors.preflight(self._scope["method"], self._headers) if self._in_api else None
         if refusal is not None:
             await self._refuse(refusal)
@@ -152,7 +155,7 @@ class _Exchange:
 
     def _refusal(self) -> ServiceError | None:
         scope, settings = self._scope, self._settings
-        target = scope["raw_path"] + b"?" + scope["query_string"]
+        target = self._raw_path + b"?" + scope["query_string"]
         sizes = [len(name) + len(value) + len(b": \r\n") for name, value in scope["headers"]]
         if len(target) - (not scope["query_string"]) > settings.url_limit_bytes:
             return UriTooLong()
@@ -253,17 +256,22 @@ class _Exchange:
 
     def _believe_proxies(self) -> None:
         """Take the client's address and scheme from the proxies that are ours, counted from the nearest."""
-        hops = self._settings.trusted_proxies
-        if not hops:
+        if not self._settings.trusted_proxies:
             return
-        forwarded = b",".join(value for name, value in self._scope["headers"] if name == b"x-forwarded-for").split(b",")
-        if len(forwarded) >= hops:
-            with suppress(ValueError):  # what is no address is not believed
-                client = str(ipaddress.ip_address(forwarded[-hops].strip().decode("latin-1")))
-                self._scope = {**self._scope, "client": (client, 0)}
-        scheme = self._headers.get(b"x-forwarded-proto", b"").strip().lower()
-        if scheme in (b"http", b"https"):
-            self._scope = {**self._scope, "scheme": scheme.decode()}
+        address = self._forwarded(b"x-forwarded-for")
+        with_port = _ADDRESS_WITH_PORT.fullmatch(address)
+        with suppress(ValueError):  # what is no address is not believed
+            client = str(ipaddress.ip_address(with_port[1] or with_port[2] if with_port else address))
+            self._scope = {**self._scope, "client": (client, 0)}
+        scheme = self._forwarded(b"x-forwarded-proto").lower()
+        if scheme in ("http", "https"):
+            self._scope = {**self._scope, "scheme": scheme}
+
+    def _forwarded(self, name: bytes) -> str:
+        """Return what the farthest of our proxies said in a list that each appends to; empty if it said nothing."""
+        values = b",".join(value for key, value in self._scope["headers"] if key == name).split(b",")
+        hops = self._settings.trusted_proxies
+        return values[-hops].strip().decode("latin-1") if len(values) >= hops else ""
 
     def _record(self, seconds: float) -> None:
         method = self._scope["method"] if self._scope["method"] in METHODS else "other"
@@ -273,7 +281,7 @@ class _Exchange:
         client = self._scope.get("client")
         fields = {
             "method": self._scope["method"][:32],
-            "path": self._scope["raw_path"].decode("latin-1")[:256],
+            "path": self._raw_path.decode("latin-1")[:256],
             "route": self._trace.route,
             "status": status,
             "duration_ms": round(seconds * 1000, 2),

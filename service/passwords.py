@@ -23,7 +23,7 @@ T = TypeVar("T")
 class PasswordHasher:
     """Makes and checks hashes.
 
-    The parameters are OWASP's first choice for argon2id (Password Storage Cheat Sheet: m=19456 KiB, t=2, p=1).
+    The parameters are those that OWASP names for argon2id (Password Storage Cheat Sheet): m=19456 KiB, t=2, p=1.
     """
 
     def __init__(self, *, threads: int, queue: int, wait_seconds: float) -> None:

@@ -57,16 +57,24 @@ class TokenPair:
 
 
 class TokenCodec:
-    """Signs and reads tokens with one key; ``*_seconds`` bound how long a token of each kind may live."""
+    """Signs and reads tokens with one key; ``*_seconds`` bound how long a token of each kind may live, in seconds."""
 
     def __init__(
-        self, secret_key: str, *, issuer: str, audience: str, access_seconds: int, refresh_seconds: int
+        self,
+        secret_key: str,
+        *,
+        issuer: str,
+        audience: str,
+        access_seconds: int,
+        refresh_seconds: int,
+        limit_bytes: int = TOKEN_LIMIT_BYTES,
     ) -> None:
         self._key = secret_key.encode(errors="surrogateescape")  # the bytes that the environment had
         self._kid = hashlib.sha256(b"kid:" + self._key).hexdigest()[:16]
         self._issuer = issuer
         self._audience = audience
         self._lifetime_seconds = {TokenType.ACCESS: access_seconds, TokenType.REFRESH: refresh_seconds}
+        self._limit_bytes = limit_bytes
         self._jws = PyJWS(algorithms=[ALGORITHM])
 
     def sign(self, claims: Claims, token_type: TokenType) -> str:
@@ -97,7 +105,7 @@ class TokenCodec:
             WrongTokenType: a valid token of the other type.
             TokenExpired: `exp` is reached.
         """
-        if len(token) > TOKEN_LIMIT_BYTES or not _COMPACT.fullmatch(token):
+        if len(token) > self._limit_bytes or not _COMPACT.fullmatch(token):
             raise InvalidToken
         try:
             decoded = self._jws.decode_complete(token, self._key, algorithms=[ALGORITHM])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, url_for
 
 from service.api.context import get_context
@@ -73,7 +75,7 @@ async def delete_user(principal: Principal, user_id: int) -> None:
     await users.delete(get_context(), principal, user_id)
 
 
-def as_seen_by(principal: Principal, user: object) -> PublicUser:
-    """Return the account as this caller may see it."""
-    public = PublicUser.model_validate(user)
-    return PrivateUser.model_validate(user) if principal.may_change(public.id) else public
+def as_seen_by(principal: Principal, user: Any) -> PublicUser:
+    """Return the account, a row of the collection, as this caller may see it."""
+    model = PrivateUser if principal.may_change(user.id) else PublicUser
+    return model.model_validate(user)

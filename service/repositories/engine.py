@@ -8,7 +8,7 @@ from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from service.config import DatabaseSettings
+from service.config import LIBPQ_PARAMETERS, DatabaseSettings
 
 
 def create_engine(
@@ -50,8 +50,8 @@ def _asyncpg_url(database_url: str) -> URL:
     """Return the address for SQLAlchemy's asyncpg dialect; libpq's `sslmode` is asyncpg's `ssl`."""
     url = make_url(database_url.replace("postgres://", "postgresql://", 1)).set(drivername="postgresql+asyncpg")
     if "sslmode" in url.query:
-        url = url.update_query_dict({"ssl": url.query["sslmode"]}).difference_update_query(["sslmode"])
-    return url
+        url = url.update_query_dict({"ssl": url.query["sslmode"]})
+    return url.difference_update_query(LIBPQ_PARAMETERS | {"sslmode"})
 
 
 def _milliseconds(seconds: float) -> str:

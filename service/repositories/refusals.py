@@ -8,13 +8,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from service.errors import EmailTaken, ServiceError, Unavailable, UsernameTaken
 
 UNIQUE_VIOLATION = "23505"
+READ_ONLY = "25006"
 
 TAKEN: dict[str, type[ServiceError]] = {"uq_users_email_key": EmailTaken, "uq_users_username_key": UsernameTaken}
 
 # PostgreSQL's appendix "Error Codes". The statement may be right: the server, or the way to it, was not.
 AWAY = (
     "08",  # connection exception
-    "25006",  # read-only: a standby, or a primary that was demoted
+    READ_ONLY,
     "25P03",  # idle in transaction too long
     "28",  # invalid authorization
     "3D000",  # no such database
@@ -34,8 +35,19 @@ class StatementFailed(RuntimeError):
 
 def without_values(error: DBAPIError) -> StatementFailed:
     """Return what may be logged of an error that no client expects."""
-    failed = StatementFailed(f"SQLSTATE {_told(error, 'sqlstate')}, constraint {_told(error, 'constraint_name')}")
+    failed = StatementFailed(f"{reason(error)}, constraint {_told(error, 'constraint_name') or '-'}")
     return failed.with_traceback(error.__traceback__)
+
+
+def reason(error: BaseException) -> str:
+    """Return what happened, in words that hold no value of anybody's."""
+    sqlstate = _told(error, "sqlstate")
+    return f"{type(error).__name__}, SQLSTATE {sqlstate}" if sqlstate else type(error).__name__
+
+
+def is_standby(error: BaseException) -> bool:
+    """Tell whether the server has become one that only reads: after a fail-over, the primary is elsewhere."""
+    return _told(error, "sqlstate") == READ_ONLY
 
 
 def refusal(error: BaseException) -> ServiceError | None:

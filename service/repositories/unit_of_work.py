@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self
@@ -10,16 +11,20 @@ from typing import Any, Self
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from service.errors import Unavailable
 from service.repositories.blocklist import Blocklist
-from service.repositories.refusals import may_be_repeated, refusal, without_values
+from service.repositories.refusals import is_standby, may_be_repeated, reason, refusal, without_values
 from service.repositories.sessions import Sessions
 from service.repositories.users import UserReader, Users
+
+log = logging.getLogger("postern")
 
 
 class _Unit:
     """A session that is open while its block runs; what leaves the block is an error of the service, or a bug."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, engine: AsyncEngine, session: AsyncSession) -> None:
+        self._engine = engine
         self._session = session
 
     async def __aenter__(self) -> Self:
@@ -31,12 +36,23 @@ class _Unit:
         try:
             await self._finish(error)
         except Exception as failure:
-            _raise_refusal(failure)
+            await self._raise_refusal(failure)
             raise
         finally:
             await (self._session.close() if error is None else _uncut(self._session.close()))
         if error is not None:
-            _raise_refusal(error)
+            await self._raise_refusal(error)
+
+    async def _raise_refusal(self, error: BaseException) -> None:
+        known = refusal(error)
+        if isinstance(known, Unavailable):
+            log.warning("the database: %s", reason(error))
+            if is_standby(error):
+                await self._engine.dispose()  # every other connection leads to it, too
+        if known is not None:
+            raise known from error
+        if isinstance(error, DBAPIError):
+            raise without_values(error) from None
 
     async def _finish(self, error: BaseException | None) -> None:
         """End the transaction, if there is one."""
@@ -51,7 +67,7 @@ class UnitOfWork(_Unit):
 
     def __init__(self, engine: AsyncEngine) -> None:
         session = AsyncSession(engine, expire_on_commit=False, autoflush=False)
-        super().__init__(session)
+        super().__init__(engine, session)
         self.users = Users(session)
         self.sessions = Sessions(session)
         self.blocklist = Blocklist(session)
@@ -66,7 +82,7 @@ class Reading(_Unit):
 
     def __init__(self, engine: AsyncEngine) -> None:
         session = _RepeatingSession(engine, autoflush=False)
-        super().__init__(session)
+        super().__init__(engine, session)
         self.users = UserReader(session)
 
 
@@ -79,14 +95,6 @@ class _RepeatingSession(AsyncSession):
                 raise
         await self.rollback()
         return await super().execute(*args, **kwargs)
-
-
-def _raise_refusal(error: BaseException) -> None:
-    known = refusal(error)
-    if known is not None:
-        raise known from error
-    if isinstance(error, DBAPIError):
-        raise without_values(error) from None
 
 
 async def _uncut(ending: Coroutine[Any, Any, None]) -> None:

@@ -13,6 +13,9 @@ from service.repositories.unit_of_work import UnitOfWork
 from service.services.principal import Principal, holder
 from service.tokens import Claims, TokenPair, TokenType
 
+EMAIL_LIMIT = 120
+"""Characters of an email (contract: Users)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -32,8 +35,10 @@ async def log_in(context: Context, email: str, password: str, *, caller: Caller)
         InvalidCredentials: no such account, or another password; both cost one hash.
         AccountDisabled: the password is right, the account is disabled.
     """
-    async with context.reading() as reading:
-        user = await reading.users.by_email(email)
+    user = None
+    if len(email) <= EMAIL_LIMIT:  # no account has a longer one, and comparing it would cost the database dearly
+        async with context.reading() as reading:
+            user = await reading.users.by_email(email)
     if not await context.passwords.verify(password, user.password_hash if user else None) or user is None:
         raise InvalidCredentials
     async with context.transaction() as work:
@@ -93,7 +98,7 @@ async def log_out(context: Context, principal: Principal) -> None:
 
 
 async def block_sessions(work: UnitOfWork, context: Context, *session_ids: uuid.UUID) -> None:
-    """Refuse all access tokens of these sessions, for as long as the last of them could live."""
+    """Refuse all access tokens of these sessions; the entry says when the last of them has expired by itself."""
     longest = datetime.timedelta(seconds=context.settings.access_token_seconds)
     await work.blocklist.add(session_ids, expires_at=_now() + longest + datetime.timedelta(minutes=1))
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from service.errors import FieldFault, MalformedRequest, ValidationFailed
 
 DEPTH_LIMIT = 20
+POINTER_LIMIT = 256
+"""Characters."""
 
 
 def parse(body: bytes) -> Any:
@@ -22,7 +25,7 @@ def parse(body: bytes) -> Any:
         value = json.loads(body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise MalformedRequest from error
-    _check(value, "", DEPTH_LIMIT)
+    _check(value, [])
     return value
 
 
@@ -37,18 +40,21 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _check(value: Any, pointer: str, depth: int) -> None:
+def _check(value: Any, path: list[str | int]) -> None:
+    """Walk through the value; ``path`` is where it stands, joined to a pointer only when there is a fault to name."""
     if isinstance(value, str):
-        check_text(value, pointer)
+        check_text(value, path)
     elif isinstance(value, dict | list):
-        if depth == 0:
+        if len(path) == DEPTH_LIMIT:
             raise MalformedRequest("Malformed request: nested too deeply")
         for name, item in value.items() if isinstance(value, dict) else enumerate(value):
-            check_text(str(name), pointer)
-            _check(item, pointer + "/" + pointer_segment(name), depth - 1)
+            check_text(str(name), path)
+            path.append(name)
+            _check(item, path)
+            path.pop()
 
 
-def check_text(text: str, pointer: str) -> None:
+def check_text(text: str, path: Sequence[str | int]) -> None:
     """Refuse what PostgreSQL or UTF-8 can't hold.
 
     Raises:
@@ -58,9 +64,10 @@ def check_text(text: str, pointer: str) -> None:
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise MalformedRequest("Malformed request: unpaired surrogate")
     if "\0" in text:
-        raise ValidationFailed(faults=(FieldFault(pointer, "null_character", "U+0000 is not allowed in text"),))
+        raise ValidationFailed(faults=(FieldFault(pointer(path), "null_character", "U+0000 is not allowed in text"),))
 
 
-def pointer_segment(name: str | int) -> str:
-    """Return one reference token of a JSON pointer (RFC 6901 §3)."""
-    return str(name).replace("~", "~0").replace("/", "~1")
+def pointer(path: Sequence[str | int]) -> str:
+    """Return the JSON pointer (RFC 6901 §3), cut where a client's own names make it long."""
+    segments = (str(name)[:POINTER_LIMIT].replace("~", "~0").replace("/", "~1") for name in path)
+    return "".join("/" + segment for segment in segments)[:POINTER_LIMIT]

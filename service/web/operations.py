@@ -23,6 +23,10 @@ from service.errors import FieldFault, UnsupportedMediaType, ValidationFailed
 from service.web import json_body
 
 View = Callable[..., Awaitable[Any]]
+
+MEMBERS_LIMIT = 50
+"""How many members a body, or a query, may have before they are looked at one by one."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -154,12 +158,13 @@ def _parameters() -> dict[str, str]:
     for name, value in request.args.items(multi=True):
         if name in parameters:
             raise ValidationFailed(faults=(FieldFault("?" + name, "repeated", "The parameter may be given once"),))
-        json_body.check_text(name + value, "?" + name)
         parameters[name] = value
     return parameters
 
 
 def _validated(model: type[Model], value: Any, prefix: str = "") -> Model:
+    if isinstance(value, dict) and len(value) > MEMBERS_LIMIT:
+        raise ValidationFailed(faults=(FieldFault("", "too_many_members", "There are far more members than known"),))
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -177,6 +182,4 @@ def _refusal(model: type[BaseModel], error: ValidationError, prefix: str) -> Val
 
 
 def _pointer(location: tuple[int | str, ...], prefix: str) -> str:
-    if prefix:
-        return prefix + ".".join(map(str, location))
-    return "".join("/" + json_body.pointer_segment(part) for part in location)
+    return prefix + ".".join(map(str, location)) if prefix else json_body.pointer(location)

@@ -254,6 +254,8 @@ async def test_a_body_may_not_be_larger(client: httpx.AsyncClient, method: str, 
         "text/html, application/json;q=0.1",
         "text/html;q=0.9, */*;q=0.1",
         "APPLICATION/JSON",
+        "application/json; charset=utf-8",
+        "text/html, application/json;version=1;q=0.5",
     ],
 )
 async def test_whoever_takes_json_is_served(client: httpx.AsyncClient, accept: str | None) -> None:

@@ -221,3 +221,11 @@ async def test_answers_with_tokens_are_not_stored(client: httpx.AsyncClient, acc
     ann = await accounts.add("ann")
 
     assert (await log_in(client, ann.email)).headers["cache-control"] == "no-store"
+
+
+async def test_an_email_longer_than_any_is_not_looked_for(client: httpx.AsyncClient) -> None:
+    email = "a" + "\u0315\u0300" * 100_000 + "@example.com"  # folding this takes the database many seconds
+
+    answer = await client.post("/api/auth/login", json={"email": email, "password": "correct horse"})
+
+    assert_problem(answer, 401, "INVALID_CREDENTIALS")

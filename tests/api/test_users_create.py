@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import argon2
@@ -262,3 +263,17 @@ async def test_a_token_is_not_looked_at(client: httpx.AsyncClient) -> None:
     answer = await client.post("/api/users/", json=NEW, headers={"Authorization": "Bearer nonsense"})
 
     assert answer.status_code == 201
+
+
+async def test_a_body_of_very_many_members_has_one_fault(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/api/users/", json={str(number): 0 for number in range(20_000)})
+
+    assert len(assert_problem(answer, 400, "VALIDATION_ERROR")["errors"]) == 1
+
+
+async def test_a_name_of_a_thousand_accents_is_refused_without_being_joined(client: httpx.AsyncClient) -> None:
+    name = "a" + "\u0315\u0300" * 100_000  # joining these takes half a minute
+
+    answer = await asyncio.wait_for(client.post("/api/users/", json=NEW | {"username": name}), 5)
+
+    assert_problem(answer, 400, "VALIDATION_ERROR")

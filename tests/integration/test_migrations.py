@@ -125,7 +125,8 @@ def test_a_deployment_needs_only_the_databases_address(bare: str, scheme: str) -
 
     status, _, errors = finish(start("upgrade", "head", DATABASE_URL=address, APP_ENV="production"))
 
-    assert (status, errors) == (0, "")
+    assert status == 0
+    assert "Running upgrade  -> 0001" in errors
     assert tables(bare) >= TABLES
 
 
@@ -251,3 +252,16 @@ async def test_names_of_sessions_and_users_go_together(database: asyncpg.Connect
     await database.execute("DELETE FROM users")
 
     assert await database.fetchval("SELECT count(*) FROM sessions") == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c"}, {"DATABASE_URL": ""}, {"DATABASE_URL": "mysql://a@b/c"}],
+    ids=["away", "not named", "another kind"],
+)
+def test_a_migration_that_can_not_begin_says_why_in_one_line(changes: dict[str, str]) -> None:
+    status, _, errors = finish(start("upgrade", "head", APP_ENV="production", **changes))
+
+    assert status == 1
+    assert len(errors.splitlines()) == 1
+    assert "DATABASE_URL" in errors

@@ -206,6 +206,22 @@ async def test_a_database_that_turned_read_only_is_a_503(serve: Serve, url: str,
     assert_problem(answer, 503, "UNAVAILABLE")
 
 
+async def test_a_pool_that_leads_to_a_standby_is_dropped(serve: Serve, url: str, own: asyncpg.Connection) -> None:
+    name = await own.fetchval("SELECT current_database()")
+    async with serve(url) as instance:
+        ann = await signed_in(instance, own)
+        rename = partial(instance.client.patch, f"/api/users/{ann.id}", headers=ann.headers)
+        await own.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        await terminate(own)
+        await asyncio.gather(*(rename(json={"username": f"ann{number}"}) for number in range(5)))
+        await own.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        await rename(json={"username": "anna"})  # whatever connection is left over tells
+
+        answers = [await rename(json={"username": f"anna{number}"}) for number in range(5)]
+
+    assert [answer.status_code for answer in answers] == [200] * 5
+
+
 async def test_a_database_that_refuses_more_connections_is_a_503(
     serve: Serve, url: str, own: asyncpg.Connection
 ) -> None:

@@ -67,6 +67,8 @@ def test_a_made_up_key_is_told_from_the_operators() -> None:
         pytest.param({"database_url": "mysql://root:pw-4711@db/x"}, "DATABASE_URL", id="another database"),
         pytest.param({"database_url": "postgresql+psycopg://root:pw-4711@db/x"}, "DATABASE_URL", id="another driver"),
         pytest.param({"database_url": "postgresql://u:pw-4711@db:port/x"}, "DATABASE_URL", id="port no number"),
+        pytest.param({"database_url": "postgresql://u:p@db/x?color=4711"}, "DATABASE_URL", id="unknown parameter"),
+        pytest.param({"database_url": "postgresql://u:p@db/x?sslmode=4711"}, "DATABASE_URL", id="unknown sslmode"),
         pytest.param({"debug": True}, "DEBUG", id="debug"),
         pytest.param({"cors_origins": "*", "cors_credentials": True}, "CORS_ORIGINS", id="any origin, credentials"),
         pytest.param(
@@ -201,3 +203,15 @@ def test_sslmode_becomes_what_asyncpg_knows() -> None:
         "ssl": "verify-full",
         "target_session_attrs": "read-write",
     }
+
+
+def test_any_origin_by_default_is_not_combined_with_credentials_either() -> None:
+    with pytest.raises(ConfigurationError, match="CORS_ORIGINS"):
+        Settings.load(_env_file=None, app_env="development", cors_credentials=True)
+
+
+def test_a_key_of_ones_own_may_have_words_in_it() -> None:
+    settings = Settings.load(
+        _env_file=None, database_url="postgresql://u@db/x", secret_key="this-exchange-of-keys-is-random-83b1"
+    )
+    assert settings.secret_key is not None

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from service.errors import MalformedRequest, ValidationFailed
-from service.web.json_body import DEPTH_LIMIT, parse, pointer_segment
+from service.web.json_body import DEPTH_LIMIT, parse, pointer
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_null_character_is_refused_where_it_is(body: bytes, pointer: str) -> N
 
 @pytest.mark.parametrize(("name", "segment"), [("a", "a"), ("a/b", "a~1b"), ("~1", "~01"), ("", ""), (3, "3")])
 def test_pointers_are_escaped(name: str | int, segment: str) -> None:
-    assert pointer_segment(name) == segment
+    assert pointer([name]) == "/" + segment
 
 
 @given(
@@ -104,3 +104,10 @@ def test_pointers_are_escaped(name: str | int, segment: str) -> None:
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     with suppress(MalformedRequest, ValidationFailed):
         assert parse(body) == json.loads(body)
+
+
+def test_a_fault_deep_below_long_names_costs_no_more_than_the_body() -> None:
+    with pytest.raises(ValidationFailed) as refused:
+        parse(b'{"' + b"~" * 300_000 + b'": [' + b"0," * 300_000 + rb'"\u0000"]}')
+
+    assert len(refused.value.faults[0].pointer) <= 256
