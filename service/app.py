@@ -24,7 +24,6 @@ def create_app(settings: Settings) -> Flask:
     app.config["PROPAGATE_EXCEPTIONS"] = False
     app.url_map.converters["int"] = RowIdConverter
     # Nothing is ever redirected.
-    app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
     app.before_request(_refuse_early)
@@ -36,10 +35,7 @@ def create_app(settings: Settings) -> Flask:
 
 
 def _let_slashes_be_left_out(app: Flask) -> None:
-    """Have every collection answer without its trailing slash, too.
-
-    `strict_slashes` does that for the methods that match; of any other method it makes a 404 and not a 405.
-    """
+    """Have every collection answer without its trailing slash, too, where werkzeug would redirect."""
     for rule in list(app.url_map.iter_rules()):
         if rule.rule.endswith("/") and rule.rule != "/":
             view, methods = app.view_functions[rule.endpoint], (rule.methods or set()) - {"OPTIONS"}

@@ -31,6 +31,9 @@ _EXAMPLE_MARKS = (
     "supersecret",
     "your-secret",
     "your_secret",
+    "do-not-use",
+    "in-production",
+    "replace-me",
     "example",
 )
 
@@ -53,7 +56,12 @@ class DatabaseSettings(BaseSettings):
     """What is needed to reach the database, and all that a migration needs."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True, env_file=".env"
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+        env_file=".env",
+        allow_inf_nan=False,
     )
 
     app_env: Literal["production", "development", "testing"] = "production"
@@ -192,5 +200,5 @@ def _faults_of_url(url: str) -> Iterator[str]:
 def _faults_of_secret(secret: str) -> Iterator[str]:
     if len(secret.encode(errors="surrogateescape")) < SECRET_KEY_BYTES:
         yield f"SECRET_KEY is too short: {SECRET_KEY_BYTES} bytes at least (openssl rand -base64 48)"
-    elif any(mark in secret.lower() for mark in _EXAMPLE_MARKS) or len(set(secret)) < 8:
+    elif any(mark in secret.lower() for mark in _EXAMPLE_MARKS) or len(set(secret.strip())) < 10:
         yield "SECRET_KEY is an example's or too plain: make one of your own (openssl rand -base64 48)"

@@ -94,7 +94,7 @@ class _Exchange:
         self._raw_send = send
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self._believe_proxies()
-        self._path: str = "/" + scope["path"].lstrip("/")  # as werkzeug matches it
+        self._path: str = scope["path"]
         self._raw_path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()  # optional in ASGI
         self._in_api = self._path == "/api" or self._path.startswith("/api/")
         self._trace = Trace(self._request_id())
@@ -163,8 +163,10 @@ class _Exchange:
             return HeadersTooLarge()
         if scope["method"] in ("CONNECT", "TRACE"):
             return MethodNotAllowed(headers={"Allow": ", ".join(METHODS)})
+        if b"//" in self._raw_path or b"%2f" in self._raw_path.lower():
+            return NotFound()  # werkzeug would take them for other paths, and a proxy's rules would not
         if b"%" in target and not _is_text(unquote_to_bytes(target)):
-            return MalformedRequest("Malformed request: the URL is not UTF-8 text")
+            return MalformedRequest("Malformed request: the URL is not text in UTF-8")
         if sum(name == b"authorization" for name, _ in scope["headers"]) > 1:
             return MalformedRequest("Malformed request: more than one Authorization")
         if self._edge.draining and self._path == "/readyz":

@@ -60,7 +60,8 @@ def bearer_token() -> str:
     Raises:
         TokenMissing: no such header, another scheme, or no token behind it.
     """
-    scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    scheme, _, token = request.headers.get("Authorization", "").strip(" \t").partition(" ")
+    token = token.strip(" \t")
+    if scheme.lower() != "bearer" or not token:
         raise TokenMissing
-    return token.strip()
+    return token

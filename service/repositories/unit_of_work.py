@@ -36,12 +36,20 @@ class _Unit:
         try:
             await self._finish(error)
         except Exception as failure:
+            await self._close()
             await self._raise_refusal(failure)
             raise
-        finally:
-            await (self._session.close() if error is None else _uncut(self._session.close()))
+        await self._close()
         if error is not None:
             await self._raise_refusal(error)
+
+    async def _close(self) -> None:
+        """Give the connection back; that one dies meanwhile changes nothing of what was done or refused."""
+        try:
+            await _uncut(self._session.close())
+        except (DBAPIError, OSError) as failure:
+            log.warning("a connection was lost as it was given back: %s", reason(failure))
+            await self._session.invalidate()
 
     async def _raise_refusal(self, error: BaseException) -> None:
         known = refusal(error)

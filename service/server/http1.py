@@ -11,7 +11,7 @@ from typing import cast
 import h11
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
-from hypercorn.events import Closed
+from hypercorn.events import Closed, Event, Updated
 from hypercorn.protocol.h11 import H11Protocol
 
 Refusal = tuple[int, list[tuple[bytes, bytes]], bytes]
@@ -20,7 +20,7 @@ Refusal = tuple[int, list[tuple[bytes, bytes]], bytes]
 CLOSE_SECONDS = 2
 """How long a connection that is closed waits for its client to take what is left of the answer."""
 
-_ABSOLUTE_FORM = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
+_ABSOLUTE_FORM = re.compile(rb"https?://[^/?#@]+(?=/|$)", re.IGNORECASE)
 
 
 class ServerConfig(Config):
@@ -36,21 +36,25 @@ class ServerConfig(Config):
 class StrictHTTP1(H11Protocol):
     """Hypercorn's HTTP/1.1, without the ways out of it, and with refusals that look like all others."""
 
+    _method = b""  # of the request that is being looked at
+
     async def _check_protocol(self, event: h11.Request) -> None:
         """Ignore `Upgrade: h2c`, as RFC 9110 §7.8 allows: HTTP/2 is spoken by ALPN, where there is TLS."""
 
     async def _create_stream(self, request: h11.Request) -> None:
-        headers = dict(request.headers)
-        if _is_ambiguous(request, headers) or _is_half_a_handshake(headers):
+        # RFC 9112 §3.2.2: a server has to accept the absolute form.
+        self._method = request.method
+        target = _ABSOLUTE_FORM.sub(b"", request.target, count=1) or b"/"
+        if _is_ambiguous(request) or not _is_a_target(request.method, target):
             await self._send_error_response(400)
             await self.send(Closed())
             return
         await super()._create_stream(
             h11.Request(
                 method=request.method,
-                headers=request.headers,
-                # RFC 9112 §3.2.2: a server has to accept the absolute form.
-                target=_ABSOLUTE_FORM.sub(b"", request.target, count=1) or b"/",
+                # Without `Upgrade`, as without h2c: what is served here knows no other protocol.
+                headers=[field for field in request.headers if field[0] != b"upgrade"],
+                target=target,
                 http_version=request.http_version,
             )
         )
@@ -60,7 +64,8 @@ class StrictHTTP1(H11Protocol):
         closing = [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]
         added = self.config.response_headers("h11")
         await self._send_h11_event(h11.Response(status_code=status, headers=[*headers, *closing, *added]))
-        await self._send_h11_event(h11.Data(data=body))
+        if self._method != b"HEAD":
+            await self._send_h11_event(h11.Data(data=body))
         await self._send_h11_event(h11.EndOfMessage())
 
 
@@ -74,11 +79,20 @@ class BoundedConnection(TCPServer):
     _reading: asyncio.Timeout | None = None
 
     async def _read_data(self) -> None:
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(None) as self._reading:
                 await super()._read_data()
-        self._reading = None
-        await self.idle_task.stop()
+        except TimeoutError:  # cut by `_close`
+            pass
+        finally:
+            self._reading = None
+            await self.idle_task.stop()
+
+    async def protocol_send(self, event: Event) -> None:
+        """Send, or close a connection that is half-closed once it would become idle."""
+        if isinstance(event, Updated) and event.idle and self.reader.at_eof():
+            event = Closed()
+        await super().protocol_send(event)
 
     async def _close(self) -> None:
         with suppress(TimeoutError):
@@ -89,17 +103,17 @@ class BoundedConnection(TCPServer):
             self._reading.reschedule(self.loop.time())
 
 
-def _is_ambiguous(request: h11.Request, headers: dict[bytes, bytes]) -> bool:
-    """Tell whether two readers could take the request for different ones: the preface of HTTP/2, or two lengths.
+def _is_ambiguous(request: h11.Request) -> bool:
+    """Tell whether two readers could take the request for different ones.
 
-    RFC 9112 §6.1 lets a server refuse `Content-Length` beside `Transfer-Encoding`, the way to smuggle requests.
+    The preface of HTTP/2; a method in lower case, which Hypercorn would raise (RFC 9110 §9.1: case-sensitive); and
+    `Content-Length` beside `Transfer-Encoding`, the way to smuggle requests, which RFC 9112 §6.1 lets a server refuse.
     """
-    both = b"content-length" in headers and b"transfer-encoding" in headers
-    return both or request.http_version not in (b"1.0", b"1.1")
+    names = {name for name, _ in request.headers}
+    both = b"content-length" in names and b"transfer-encoding" in names
+    return both or request.http_version not in (b"1.0", b"1.1") or request.method != request.method.upper()
 
 
-def _is_half_a_handshake(headers: dict[bytes, bytes]) -> bool:
-    """Tell whether a WebSocket is asked for, but not as RFC 6455 §4.1 says."""
-    if headers.get(b"upgrade", b"").lower() != b"websocket":
-        return False
-    return b"sec-websocket-key" not in headers or headers.get(b"sec-websocket-version") != b"13"
+def _is_a_target(method: bytes, target: bytes) -> bool:
+    """Tell whether it is one of RFC 9112 §3.2's forms, the absolute one being taken off."""
+    return target.startswith(b"/") or (method, target) == (b"OPTIONS", b"*") or method == b"CONNECT"

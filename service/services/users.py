@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from service.context import Context
-from service.errors import Forbidden, LastAdmin, NotFound
+from service.errors import Forbidden, InvalidToken, LastAdmin, NotFound
 from service.models import User
 from service.repositories.unit_of_work import UnitOfWork
 from service.services.auth import block_sessions
@@ -29,13 +30,14 @@ async def change(context: Context, principal: Principal, user_id: int, *, change
     """Set some of ``username``, ``email``, ``role`` and ``is_active``. Disabling ends all sessions.
 
     Raises:
+        InvalidToken: the caller has been deleted or disabled since the request began.
         NotFound: no such account.
         Forbidden: it is another's, or what only admins may set.
         LastAdmin: no active admin would remain.
         EmailTaken, UsernameTaken: somebody has it.
     """
     async with context.transaction() as work:
-        user = await _lock_own(work, principal, user_id, what="update")
+        principal, user = await _lock_own(work, principal, user_id, what="update")
         if not principal.is_admin and not ADMINS_FIELDS.isdisjoint(changes):
             raise Forbidden("Only admins may change role and is_active")
         if changes.get("role") == "user" or changes.get("is_active") is False:
@@ -51,22 +53,29 @@ async def delete(context: Context, principal: Principal, user_id: int) -> None:
     """Delete an account and what hangs on it.
 
     Raises:
+        InvalidToken: the caller has been deleted or disabled since the request began.
         NotFound: no such account.
         Forbidden: it is another's.
         LastAdmin: no active admin would remain.
     """
     async with context.transaction() as work:
-        await _keep_an_admin(work, await _lock_own(work, principal, user_id, what="delete"))
+        _, user = await _lock_own(work, principal, user_id, what="delete")
+        await _keep_an_admin(work, user)
         await work.users.remove(user_id)
 
 
-async def _lock_own(work: UnitOfWork, principal: Principal, user_id: int, *, what: str) -> User:
+async def _lock_own(work: UnitOfWork, principal: Principal, user_id: int, *, what: str) -> tuple[Principal, User]:
+    """Return the account and who the caller is by now: while the row was waited for, they may have been demoted."""
     user = await work.users.lock(user_id)
+    caller = user if user_id == principal.id else await work.users.get(principal.id)
+    if caller is None or not caller.is_active:
+        raise InvalidToken
     if user is None:
         raise NotFound
+    principal = replace(principal, user=caller)
     if not principal.may_change(user_id):
         raise Forbidden(f"Cannot {what} another user")
-    return user
+    return principal, user
 
 
 async def _keep_an_admin(work: UnitOfWork, user: User) -> None:

@@ -124,7 +124,8 @@ def refuse_other_media_types() -> None:
         return
     has_type = "Content-Type" in request.headers
     charset = request.mimetype_params.get("charset", "utf-8").lower()
-    json_type = request.mimetype == "application/json" and charset in ("utf-8", "utf8")
+    coded = request.headers.get("Content-Encoding", "identity").lower() != "identity"
+    json_type = request.mimetype == "application/json" and charset in ("utf-8", "utf8") and not coded
     if not json_type and (has_type or request.get_data()):
         raise UnsupportedMediaType
 

@@ -198,3 +198,19 @@ async def test_names_that_are_swapped_at_once_deadlock_nobody(
     assert not [answer for answer in answers if answer.status_code == 500]
     names = {row["username"] for row in await database.fetch("SELECT username FROM users")}
     assert len(names) == 2
+
+
+async def test_an_admin_who_is_demoted_while_a_row_is_waited_for_changes_nobody(
+    client: httpx.AsyncClient, accounts: Accounts, database: asyncpg.Connection
+) -> None:
+    root, eve = await accounts.signed_in("root", role="admin"), await accounts.signed_in("eve", role="admin")
+    zoe = await accounts.add("zoe")
+    async with database.transaction():
+        await database.execute("SELECT FROM users WHERE id = $1 FOR UPDATE", zoe.id)
+        pending = asyncio.create_task(client.patch(f"/api/users/{zoe.id}", json={"role": "admin"}, headers=eve.headers))
+        await asyncio.sleep(0.2)  # by then it waits for the row
+        demoted = await client.patch(f"/api/users/{eve.id}", json={"role": "user"}, headers=root.headers)
+        assert demoted.status_code == 200
+
+    assert_problem(await pending, 403, "FORBIDDEN")
+    assert await database.fetchval("SELECT role FROM users WHERE id = $1", zoe.id) == "user"

@@ -136,6 +136,10 @@ MALFORMED = {
     "chunked twice": b"POST /livez HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
     "NUL in a header": b"GET /livez HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",
     "no version": b"GET /livez\r\n\r\n",
+    "method in lower case": b"get /livez HTTP/1.1\r\nHost: a\r\n\r\n",
+    "target without a slash": b"GET livez HTTP/1.1\r\nHost: a\r\n\r\n",
+    "absolute form without a host": b"GET http:///livez HTTP/1.1\r\nHost: a\r\n\r\n",
+    "absolute form with a user": b"GET http://u:p@a/livez HTTP/1.1\r\nHost: a\r\n\r\n",
     "no such version": b"GET /livez HTTP/3.0\r\nHost: a\r\n\r\n",
     "space in the target": b"GET /li vez HTTP/1.1\r\nHost: a\r\n\r\n",
     "target not ASCII": b"GET /\xc3\xa4 HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -227,6 +231,35 @@ WEBSOCKET = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version
 def test_a_websocket_is_refused_with_a_problem(connection: Connection) -> None:
     answer = connection.request("GET", "/api/x", *WEBSOCKET, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
     assert_refusal(answer, 404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"HEAD /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HEAD /livez HTTP/2.0\r\nHost: a\r\n\r\n",
+        b"head /livez HTTP/1.1\r\nHost: a\r\n\r\n",
+    ],
+    ids=["two lengths", "another version", "lower case"],
+)
+def test_a_malformed_head_request_is_refused_without_a_traceback(own_server: Running, sent: bytes) -> None:
+    with Connection(own_server) as connection:
+        assert connection.send(sent).answer("HEAD").status == 400
+    assert own_server.stop() == 0
+    assert "Traceback" not in own_server.output()
+
+
+def test_a_handshake_with_something_behind_it_is_a_request_like_others(connection: Connection) -> None:
+    asked = head("GET", "/livez", *WEBSOCKET, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+    answer = connection.send(asked + head("GET", "/livez")).answer()
+    assert (answer.status, answer.json()) == (200, {"status": "ok"})
+
+
+def test_a_half_closed_connection_ends_with_its_answer(connection: Connection) -> None:
+    connection.send(head("GET", "/livez"))
+    connection.socket.shutdown(socket.SHUT_WR)
+    assert connection.answer().status == 200
+    assert connection.is_closed()
 
 
 def test_a_websocket_handshake_that_is_none_is_a_problem_too(connection: Connection) -> None:

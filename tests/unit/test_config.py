@@ -62,6 +62,12 @@ def test_a_made_up_key_is_told_from_the_operators() -> None:
         pytest.param({"secret_key": "your-secret-key-change-in-production"}, "SECRET_KEY", id="the guide's"),
         pytest.param({"secret_key": "super-secret-key-that-is-long-enough"}, "SECRET_KEY", id="an example"),
         pytest.param({"secret_key": "a" * 64}, "SECRET_KEY", id="one letter"),
+        pytest.param({"secret_key": "abcdefgh" * 4}, "SECRET_KEY", id="eight letters"),
+        pytest.param({"secret_key": " " * 36 + "abcdefgh"}, "SECRET_KEY", id="blanks"),
+        pytest.param(
+            {"secret_key": "jwt-dev-key-do-not-use-in-production-0123"}, "SECRET_KEY", id="not for production"
+        ),
+        pytest.param({"statement_seconds": "inf"}, "STATEMENT_SECONDS", id="without end"),
         pytest.param({"secret_key": "\udcff" * 40}, "SECRET_KEY", id="bytes that are not utf-8"),
         pytest.param({"database_url": None}, "DATABASE_URL", id="no database"),
         pytest.param({"database_url": "mysql://root:pw-4711@db/x"}, "DATABASE_URL", id="another database"),

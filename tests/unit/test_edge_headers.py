@@ -173,12 +173,10 @@ async def test_the_application_sees_the_scheme_that_the_proxy_says() -> None:
         ("/apis", None, None),
         ("/api", b"private, no-cache", b"Authorization, Origin"),
         ("/api/users/", b"private, no-cache", b"Authorization, Origin"),
-        ("//api/users/", b"private, no-cache", b"Authorization, Origin"),
         ("/%61pi/users/", b"private, no-cache", b"Authorization, Origin"),
         ("/api/authors", b"private, no-cache", b"Authorization, Origin"),
         ("/api/auth", b"no-store", b"Authorization, Origin"),
         ("/api/auth/me", b"no-store", b"Authorization, Origin"),
-        ("///api/auth/me", b"no-store", b"Authorization, Origin"),
         ("/api/auth%2fme", b"no-store", b"Authorization, Origin"),
     ],
 )
