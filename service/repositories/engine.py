@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import URL, event, make_url
+from sqlalchemy import URL, ExceptionContext, event, make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.config import LIBPQ_PARAMETERS, DatabaseSettings
+from service.repositories.refusals import is_standby
 
 
 def create_engine(
@@ -37,6 +38,7 @@ def create_engine(
         },
     )
     event.listen(engine.sync_engine, "checkout", _replace_if_closed)
+    event.listen(engine.sync_engine, "handle_error", _leave_a_standby)
     return engine
 
 
@@ -44,6 +46,12 @@ def _replace_if_closed(dbapi_connection: Any, _record: object, _proxy: object) -
     """Have the pool replace a connection that the server has closed; asyncpg knows it without asking the server."""
     if dbapi_connection.driver_connection.is_closed():
         raise DisconnectionError
+
+
+def _leave_a_standby(context: ExceptionContext) -> None:
+    """Have the pool replace all its connections when one turns out to lead to a server that only reads."""
+    if is_standby(context.original_exception):
+        context.is_disconnect = True
 
 
 def _asyncpg_url(database_url: str) -> URL:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service.errors import Unavailable
 from service.repositories.blocklist import Blocklist
-from service.repositories.refusals import is_standby, may_be_repeated, reason, refusal, without_values
+from service.repositories.refusals import may_be_repeated, reason, refusal, without_values
 from service.repositories.sessions import Sessions
 from service.repositories.users import UserReader, Users
 
@@ -23,8 +23,7 @@ log = logging.getLogger("postern")
 class _Unit:
     """A session that is open while its block runs; what leaves the block is an error of the service, or a bug."""
 
-    def __init__(self, engine: AsyncEngine, session: AsyncSession) -> None:
-        self._engine = engine
+    def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
     async def __aenter__(self) -> Self:
@@ -33,34 +32,28 @@ class _Unit:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        failure = error
         try:
             await self._finish(error)
-        except Exception as failure:
-            await self._close()
-            await self._raise_refusal(failure)
-            raise
-        await self._close()
-        if error is not None:
-            await self._raise_refusal(error)
+        except Exception as unfinished:  # noqa: BLE001 - raised again below, once the connection is given back
+            failure = unfinished
+        finally:
+            await self._close(failure)
+        if failure is not None:
+            _raise_refusal(failure)
+            if failure is not error:
+                raise failure
 
-    async def _close(self) -> None:
-        """Give the connection back; that one dies meanwhile changes nothing of what was done or refused."""
+    async def _close(self, failure: BaseException | None) -> None:
+        """Give the connection back; that one dies meanwhile changes nothing of what was done or refused.
+
+        After a failure there is a transaction to roll back, which must not be cut.
+        """
         try:
-            await _uncut(self._session.close())
-        except (DBAPIError, OSError) as failure:
-            log.warning("a connection was lost as it was given back: %s", reason(failure))
+            await (self._session.close() if failure is None else _uncut(self._session.close()))
+        except (DBAPIError, OSError) as loss:
+            log.warning("a connection was lost as it was given back: %s", reason(loss))
             await self._session.invalidate()
-
-    async def _raise_refusal(self, error: BaseException) -> None:
-        known = refusal(error)
-        if isinstance(known, Unavailable):
-            log.warning("the database: %s", reason(error))
-            if is_standby(error):
-                await self._engine.dispose()  # every other connection leads to it, too
-        if known is not None:
-            raise known from error
-        if isinstance(error, DBAPIError):
-            raise without_values(error) from None
 
     async def _finish(self, error: BaseException | None) -> None:
         """End the transaction, if there is one."""
@@ -75,7 +68,7 @@ class UnitOfWork(_Unit):
 
     def __init__(self, engine: AsyncEngine) -> None:
         session = AsyncSession(engine, expire_on_commit=False, autoflush=False)
-        super().__init__(engine, session)
+        super().__init__(session)
         self.users = Users(session)
         self.sessions = Sessions(session)
         self.blocklist = Blocklist(session)
@@ -90,7 +83,7 @@ class Reading(_Unit):
 
     def __init__(self, engine: AsyncEngine) -> None:
         session = _RepeatingSession(engine, autoflush=False)
-        super().__init__(engine, session)
+        super().__init__(session)
         self.users = UserReader(session)
 
 
@@ -103,6 +96,16 @@ class _RepeatingSession(AsyncSession):
                 raise
         await self.rollback()
         return await super().execute(*args, **kwargs)
+
+
+def _raise_refusal(error: BaseException) -> None:
+    known = refusal(error)
+    if isinstance(known, Unavailable):
+        log.warning("the database: %s", reason(error))
+    if known is not None:
+        raise known from error
+    if isinstance(error, DBAPIError):
+        raise without_values(error) from None
 
 
 async def _uncut(ending: Coroutine[Any, Any, None]) -> None:
