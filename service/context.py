@@ -17,7 +17,7 @@ from service.models import SCHEMA_HEAD
 from service.passwords import PasswordHasher
 from service.repositories.engine import create_engine
 from service.repositories.refusals import refusal
-from service.repositories.unit_of_work import Reading, UnitOfWork
+from service.repositories.unit_of_work import Reading, RepeatingSession, UnitOfWork
 from service.tokens import TokenCodec
 
 
@@ -50,9 +50,9 @@ class Context:
             NotReady: it does not answer, or refuses us.
         """
         try:
-            async with self.reading_engine.connect() as connection:
-                exists = (await connection.execute(text("SELECT to_regclass('alembic_version')"))).scalar_one()
-                found = await connection.execute(text("SELECT version_num FROM alembic_version")) if exists else None
+            async with RepeatingSession(self.reading_engine) as session:
+                exists = (await session.execute(text("SELECT to_regclass('alembic_version')"))).scalar_one()
+                found = await session.execute(text("SELECT version_num FROM alembic_version")) if exists else None
                 return (found.scalar_one_or_none() if found else None) or ""
         except Exception as error:
             if refusal(error) is None:

@@ -82,13 +82,16 @@ class Reading(_Unit):
     """Statements that read, each on its own (AUTOCOMMIT); one is repeated once when its connection was found dead."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        session = _RepeatingSession(engine, autoflush=False)
+        session = RepeatingSession(engine, autoflush=False)
         super().__init__(session)
         self.users = UserReader(session)
 
 
-class _RepeatingSession(AsyncSession):
+class RepeatingSession(AsyncSession):
+    """A session outside transactions; it repeats a statement once that failed before it ran."""
+
     async def execute(self, *args: Any, **kwargs: Any) -> Any:
+        """Execute as `AsyncSession` does."""
         try:
             return await super().execute(*args, **kwargs)
         except DBAPIError as error:
