@@ -1,4 +1,4 @@
-"""Log lines: JSON in production, for people elsewhere. One line an event, whatever the event says."""
+"""Log lines: JSON in production, one an event whatever the event says; for people elsewhere, tracebacks spread out."""
 
 from __future__ import annotations
 
