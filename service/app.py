@@ -6,7 +6,8 @@ from flask import Flask, request
 from werkzeug.exceptions import HTTPException
 
 from service import trace
-from service.api import auth, root, users
+from service.api import auth, oauth, root, users
+from service.api.limits import tell_allowance
 from service.config import Settings
 from service.errors import NotAcceptable
 from service.web import operations, problems
@@ -27,8 +28,9 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
     app.before_request(_refuse_early)
+    app.after_request(tell_allowance)
     problems.install(app)
-    for module in (root, auth, users):
+    for module in (root, auth, oauth, users):
         app.register_blueprint(module.blueprint)
     _let_slashes_be_left_out(app)
     return app

@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SECRET_KEY_BYTES = 32
 """RFC 7518 §3.2: a key of HS256 is at least as long as the hash."""
+HASH_COST_KIB = 35_840
+"""Passes times memory of the cheapest argon2id that OWASP names (Password Storage Cheat Sheet): m=7168 KiB, t=5."""
 
 # What the examples of this project, of the guide and of most tutorials have in them, and chance does not.
 _EXAMPLE_MARKS = (
@@ -127,6 +129,17 @@ class Settings(DatabaseSettings):
     token_issuer: str = "postern"
     token_audience: str = "postern"
 
+    rate_limit_enabled: bool = Field(True, description="false: no rate limits and no lock-out, for load tests")
+    login_rate: int = Field(30, ge=1, description="a minute, for one address; the other rates alike")
+    login_account_rate: int = Field(10, ge=1, description="a minute, for one account and address")
+    registration_rate: int = Field(10, ge=1)
+    refresh_rate: int = Field(60, ge=1)
+    token_rate: int = Field(30, ge=1, description="of /api/auth/token")
+    password_rate: int = Field(10, ge=1, description="for one address, and for one account")
+    purge_seconds: float = Field(300, gt=0, description="between two removals of expired rows")
+
+    hash_passes: int = Field(2, ge=1, le=64, description="argon2id's t")
+    hash_memory_kib: int = Field(19_456, ge=8, le=262_144, description="argon2id's m")
     hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="passwords at once")
     hash_queue: int = Field(64, ge=0, description="passwords that may wait for a thread")
     hash_wait_seconds: float = Field(2, gt=0)
@@ -151,6 +164,11 @@ class Settings(DatabaseSettings):
         """Whether the operator gave a key, rather than `load` having made one up for this process."""
         return "secret_key" in self.model_fields_set
 
+    def warnings(self) -> Iterator[str]:
+        """Yield a line for each setting that production should not have for long."""
+        if self.production and not self.rate_limit_enabled:
+            yield "RATE_LIMIT_ENABLED is false: passwords can be guessed as fast as they can be checked"
+
     def _faults(self) -> Iterator[str]:
         yield from super()._faults()
         if "*" in self._allowed_origins() and self.cors_credentials:
@@ -161,6 +179,8 @@ class Settings(DatabaseSettings):
             yield f"SECRET_KEY is missing: set it to {SECRET_KEY_BYTES} random bytes or more (openssl rand -base64 48)"
         else:
             yield from _faults_of_secret(self.secret_key.get_secret_value())
+        if self.hash_passes * self.hash_memory_kib < HASH_COST_KIB:
+            yield f"HASH_PASSES times HASH_MEMORY_KIB is below {HASH_COST_KIB}: passwords would be cheap to guess"
         if self.debug:
             yield "DEBUG is on: production runs without it"
 

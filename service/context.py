@@ -17,7 +17,7 @@ from service.models import SCHEMA_HEAD
 from service.passwords import PasswordHasher
 from service.repositories.engine import create_engine
 from service.repositories.refusals import refusal
-from service.repositories.unit_of_work import Reading, RepeatingSession, UnitOfWork
+from service.repositories.unit_of_work import Counting, Reading, RepeatingSession, UnitOfWork
 from service.tokens import TokenCodec
 
 
@@ -31,7 +31,7 @@ class Context:
 
     settings: Settings
     engine: AsyncEngine
-    reading_engine: AsyncEngine
+    autocommit_engine: AsyncEngine
     tokens: TokenCodec
     passwords: PasswordHasher
 
@@ -41,7 +41,11 @@ class Context:
 
     def reading(self) -> Reading:
         """Return a unit of work for statements that only read."""
-        return Reading(self.reading_engine)
+        return Reading(self.autocommit_engine)
+
+    def counting(self) -> Counting:
+        """Return a unit of work for statements that count."""
+        return Counting(self.autocommit_engine)
 
     async def schema_version(self) -> str:
         """Ask the database for its migration; empty when there was none yet.
@@ -50,7 +54,7 @@ class Context:
             NotReady: it does not answer, or refuses us.
         """
         try:
-            async with RepeatingSession(self.reading_engine) as session:
+            async with RepeatingSession(self.autocommit_engine) as session:
                 exists = (await session.execute(text("SELECT to_regclass('alembic_version')"))).scalar_one()
                 found = await session.execute(text("SELECT version_num FROM alembic_version")) if exists else None
                 return (found.scalar_one_or_none() if found else None) or ""
@@ -77,13 +81,17 @@ async def open_context(settings: Settings, database_url: str) -> AsyncIterator[C
     """Make the context; close what it holds at the end. Nothing is connected yet."""
     engine = create_engine(settings, database_url)
     passwords = PasswordHasher(
-        threads=settings.hash_threads, queue=settings.hash_queue, wait_seconds=settings.hash_wait_seconds
+        passes=settings.hash_passes,
+        memory_kib=settings.hash_memory_kib,
+        threads=settings.hash_threads,
+        queue=settings.hash_queue,
+        wait_seconds=settings.hash_wait_seconds,
     )
     try:
         yield Context(
             settings=settings,
             engine=engine,
-            reading_engine=engine.execution_options(isolation_level="AUTOCOMMIT"),
+            autocommit_engine=engine.execution_options(isolation_level="AUTOCOMMIT"),
             tokens=_codec(settings),
             passwords=passwords,
         )

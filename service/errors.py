@@ -7,7 +7,7 @@
       Denied 403               AccountDisabled, Forbidden, AdminRequired
       NotFound 404  MethodNotAllowed 405  NotAcceptable 406  RequestTimeout 408
       Conflict 409             EmailTaken, UsernameTaken, LastAdmin
-      PayloadTooLarge 413  UriTooLong 414  UnsupportedMediaType 415  HeadersTooLarge 431
+      PayloadTooLarge 413  UriTooLong 414  UnsupportedMediaType 415  RateLimited 429  HeadersTooLarge 431
       InternalError 500  Unavailable 503
 
 A docstring below is public: `GET /problems/<slug>` answers with it. Nothing here knows Flask, SQL or HTTP machinery.
@@ -279,6 +279,17 @@ class UnsupportedMediaType(ServiceError):
     status = 415
     code = "UNSUPPORTED_MEDIA_TYPE"
     title = "Content-Type must be application/json"
+
+
+class RateLimited(ServiceError):
+    """There were too many requests from this address, or too many failed logins. Wait as `Retry-After` says."""
+
+    status = 429
+    code = "RATE_LIMITED"
+    title = "Too many requests"
+
+    def __init__(self, title: str | None = None, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(title, headers={"Retry-After": str(retry_after_seconds)})
 
 
 class HeadersTooLarge(ServiceError):

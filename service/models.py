@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_HEAD = "0001"
+SCHEMA_HEAD = "0002"
 """The migration this code needs. Revisions are numbered, so that one text comparison tells at or past it."""
 
 
@@ -73,7 +73,9 @@ class Session(Base):
     """One login, however often it is refreshed (ADR 0005).
 
     ``refresh_jti`` is the one refresh token that can be exchanged, ``parent_jti`` the one that it was exchanged for.
-    ``expires_at`` slides with each refresh and never passes ``ends_at``. ``ended_at`` is set by logout and the like.
+    The current pair can be signed again from ``access_jti``, ``issued_at``, ``access_expires_at``, ``expires_at`` and
+    ``kid``; ``issued_at`` is exact, the others are in whole seconds. ``expires_at`` slides with each refresh and never
+    passes ``ends_at``. ``ended_at`` is set by logout and the like.
     """
 
     __tablename__ = "sessions"
@@ -83,6 +85,10 @@ class Session(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     refresh_jti: Mapped[uuid.UUID]
     parent_jti: Mapped[uuid.UUID | None]
+    access_jti: Mapped[uuid.UUID] = mapped_column(server_default=text("gen_random_uuid()"))
+    kid: Mapped[str] = mapped_column(Text, server_default="")
+    issued_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
+    access_expires_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
     last_used_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime.datetime]
@@ -93,10 +99,41 @@ class Session(Base):
 
 
 class BlocklistEntry(Base):
-    """A `jti` or a `sid` whose access tokens are refused until the last of them has expired by itself."""
+    """What is refused until the last token of it has expired by itself: a session's `sid`, or a generation of `jti`."""
 
     __tablename__ = "token_blocklist"
     __table_args__ = (Index(None, "expires_at"),)
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    expires_at: Mapped[datetime.datetime]
+
+
+class RateCount(Base):
+    """How often something was asked for in the minute that ``expires_at`` ends.
+
+    Not logged, since it is written at every attempt and worth nothing a minute later: a crash of PostgreSQL empties it.
+    """
+
+    __tablename__ = "rate_counts"
+    __table_args__ = (Index(None, "expires_at"), {"prefixes": ["UNLOGGED"]})
+
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    count: Mapped[int]
+    expires_at: Mapped[datetime.datetime]
+
+
+class LoginFailures(Base):
+    """Failed logins in a row, of one account from one network; from anywhere, where ``network`` is empty.
+
+    ``account`` is ``user:<id>``, or a digest of what was typed where there is no such account. The row is forgotten,
+    and the count with it, at ``expires_at``.
+    """
+
+    __tablename__ = "login_failures"
+    __table_args__ = (Index(None, "expires_at"),)
+
+    account: Mapped[str] = mapped_column(Text, primary_key=True)
+    network: Mapped[str] = mapped_column(Text, primary_key=True)
+    failures: Mapped[int] = mapped_column(server_default="0")
+    locked_until: Mapped[datetime.datetime | None]
     expires_at: Mapped[datetime.datetime]

@@ -7,75 +7,124 @@ threads; a bounded number may wait, for a bounded time, and whoever comes after 
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from argon2 import PasswordHasher as Argon2
-from argon2.exceptions import Argon2Error
+from argon2 import extract_parameters
+from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
 
 from service.errors import Unavailable
 
 T = TypeVar("T")
 
+DEAREST_MEMORY_KIB = 2**18
+DEAREST_COST_KIB = 2**20
+"""Memory, and passes times memory, of the dearest stored hash that is checked at all: about half a second."""
+MOST_LANES = 16
+"""The library starts a thread for each."""
+LONGEST_HASH = 512
+"""Characters."""
+
 
 class PasswordHasher:
-    """Makes and checks hashes.
+    """Makes and checks hashes; ``passes`` and ``memory_kib`` are argon2id's t and m."""
 
-    The parameters are those that OWASP names for argon2id (Password Storage Cheat Sheet): m=19456 KiB, t=2, p=1.
-    """
-
-    def __init__(self, *, threads: int, queue: int, wait_seconds: float) -> None:
-        self._argon2 = Argon2(time_cost=2, memory_cost=19_456, parallelism=1)
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+    def __init__(self, *, passes: int, memory_kib: int, threads: int, queue: int, wait_seconds: float) -> None:
+        self._argon2 = Argon2(time_cost=passes, memory_cost=memory_kib, parallelism=1)
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_give_way)
         self._free = asyncio.Semaphore(threads)
-        self._queue = queue
-        self._waiting = 0
+        self._places = threads + queue
         self._wait_seconds = wait_seconds
         self._nobodys_hash = self._argon2.hash(secrets.token_urlsafe())
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Take a place in the queue, to be held around everything that belongs to checking or setting a password: who
+        finds none has cost the database nothing.
+
+        Raises:
+            Unavailable: there is none.
+        """
+        if not self._places:
+            raise Unavailable("Too many passwords are being checked")
+        self._places -= 1
+        try:
+            yield
+        finally:
+            self._places += 1
 
     async def hash(self, password: str) -> str:
         """Return a new hash.
 
         Raises:
-            Unavailable: too many are waiting, or this one waited too long.
+            Unavailable: no thread was free in time.
         """
         return await self._run(lambda: self._argon2.hash(password))
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
-        """Tell whether the password belongs to the hash; for ``None``, an unknown user, it is no at the same cost.
+        """Tell whether the password belongs to the hash.
+
+        For ``None``, an unknown user, and for a hash that is none, it is no at the same cost.
 
         Raises:
             Unavailable: as for `hash`.
         """
-        return await self._run(lambda: self._matches(password, password_hash or self._nobodys_hash))
+        return await self._run(lambda: self._matches(password, password_hash))
+
+    def is_outdated(self, password_hash: str) -> bool:
+        """Tell whether the hash was made with other parameters than those in use."""
+        return self._argon2.check_needs_rehash(password_hash)
 
     def close(self) -> None:
         """Let the threads end; what waits for one is dropped."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def _matches(self, password: str, password_hash: str) -> bool:
-        try:
-            return self._argon2.verify(password_hash, password)
-        except (Argon2Error, ValueError):  # a stored hash may be anything
-            return False
+    def _matches(self, password: str, password_hash: str | None) -> bool:
+        if password_hash is not None and _is_affordable(password_hash):
+            try:
+                return self._argon2.verify(password_hash, password)
+            except VerifyMismatchError:
+                return False
+            except (Argon2Error, ValueError):  # a stored hash may be anything
+                pass
+        with suppress(VerifyMismatchError):
+            self._argon2.verify(self._nobodys_hash, password)
+        return False
 
     async def _run(self, work: Callable[[], T]) -> T:
-        await self._take_a_thread()
-        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
-        # Not before the work is done: a caller that was cancelled has not stopped its thread.
-        future.add_done_callback(lambda _: self._free.release())
-        return await asyncio.shield(future)
-
-    async def _take_a_thread(self) -> None:
-        if self._free.locked() and self._waiting >= self._queue:
-            raise Unavailable("Too many passwords are being checked")
-        self._waiting += 1
         try:
             async with asyncio.timeout(self._wait_seconds):
                 await self._free.acquire()
         except TimeoutError as error:
             raise Unavailable("Too many passwords are being checked") from error
-        finally:
-            self._waiting -= 1
+        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        # Not before the work is done: a caller that was cancelled has not stopped its thread.
+        future.add_done_callback(lambda _: self._free.release())
+        return await asyncio.shield(future)
+
+
+def _give_way() -> None:
+    """Let every other thread of the machine go first, the event loop's above all: a hash has time.
+
+    On Linux a thread has a niceness of its own; elsewhere it would be the whole process's.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+
+
+def _is_affordable(password_hash: str) -> bool:
+    """Tell whether a stored hash is one, and no trap: what it costs to check is written in it."""
+    try:
+        parameters = extract_parameters(password_hash[:LONGEST_HASH])
+    except InvalidHashError:
+        return False
+    memory, cost = parameters.memory_cost, parameters.memory_cost * parameters.time_cost
+    affordable = memory <= DEAREST_MEMORY_KIB and cost <= DEAREST_COST_KIB and parameters.parallelism <= MOST_LANES
+    return affordable and len(password_hash) <= LONGEST_HASH

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from service.api.context import attach
 from service.app import create_app
@@ -12,6 +13,7 @@ from service.asgi import ASGIBridge
 from service.config import Settings
 from service.context import NotReady, open_context
 from service.edge import Edge
+from service.services.purge import purge_forever
 
 log = logging.getLogger("postern")
 
@@ -27,10 +29,21 @@ def create_asgi(settings: Settings, database_url: str) -> Edge:
                 await context.check_schema()
             except NotReady as error:  # not the end: it may come back, and until then /readyz says so
                 log.warning("not ready: %s", error)
+            for warning in settings.warnings():
+                log.warning(warning)
             attach(app, context)
+            purging = asyncio.create_task(purge_forever(context))
             try:
                 yield
             finally:
                 attach(app, None)
+                await _cancel(purging)
 
     return Edge(ASGIBridge(app, lifespan=lifespan, max_body_bytes=settings.body_limit_bytes), settings)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    """End a task of ours; one that has failed by itself says so now."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

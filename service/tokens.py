@@ -77,7 +77,12 @@ class TokenCodec:
         self._limit_bytes = limit_bytes
         self._jws = PyJWS(algorithms=[ALGORITHM])
 
-    def sign(self, claims: Claims, token_type: TokenType) -> str:
+    @property
+    def signing_kid(self) -> str:
+        """The key that signs."""
+        return self._kid
+
+    def sign(self, claims: Claims, token_type: TokenType, *, kid: str | None = None) -> str:
         """Return the token; equal claims give equal bytes."""
         issued_at = int(claims.issued_at.timestamp())
         payload = {
@@ -160,3 +165,21 @@ def _uuid(value: object) -> uuid.UUID:
     if parsed is None or str(parsed) != value:
         raise InvalidToken
     return parsed
+
+
+def new_jti() -> uuid.UUID:
+    """Return a `jti` of a generation of its own (`generation`)."""
+    return uuid.uuid4()
+
+
+def next_jti(jti: uuid.UUID) -> uuid.UUID:
+    """Return another `jti` of the same generation."""
+    return uuid.UUID(bytes=jti.bytes[:8] + uuid.uuid4().bytes[8:])
+
+
+def generation(jti: uuid.UUID) -> uuid.UUID:
+    """Return what all ids of one session have in common between two changes of the password.
+
+    One entry of the blocklist refuses them all, exactly: times would not do, since tokens know whole seconds.
+    """
+    return uuid.UUID(bytes=jti.bytes[:8] + bytes(8))

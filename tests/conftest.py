@@ -51,7 +51,8 @@ def settings(database_url: str) -> Settings:
 
 def make_settings(**values: object) -> Settings:
     """Settings of a test, untouched by the environment's `.env`."""
-    return Settings.load(_env_file=None, **{"app_env": "testing", "secret_key": SECRET, **values})
+    cheap = {"rate_limit_enabled": False, "hash_passes": 1, "hash_memory_kib": 8}
+    return Settings.load(_env_file=None, **{"app_env": "testing", "secret_key": SECRET, **cheap, **values})
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +67,9 @@ async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection beside the application's, on tables that are empty."""
     connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
     try:
-        await connection.execute("TRUNCATE users, sessions, token_blocklist RESTART IDENTITY CASCADE")
+        await connection.execute(
+            "TRUNCATE users, sessions, token_blocklist, rate_counts, login_failures RESTART IDENTITY CASCADE"
+        )
         yield connection
     finally:
         await connection.close()

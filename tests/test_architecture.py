@@ -15,6 +15,7 @@ from tests.conftest import ROOT, make_settings
 MODULES = sorted((ROOT / "service").rglob("*.py"))
 PUBLIC_ROUTES = {
     ("POST", "/api/auth/login"),
+    ("POST", "/api/auth/token"),
     ("POST", "/api/users"),
 }
 

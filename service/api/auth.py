@@ -2,37 +2,54 @@
 
 from __future__ import annotations
 
-import ipaddress
+from uuid import UUID
 
-from flask import Blueprint, request
+from flask import Blueprint
 
+from service.api.caller import caller
 from service.api.context import get_context
 from service.api.guards import refreshing, signed_in
-from service.api.schemas import LoggedIn, Login, Message, PrivateUser, SecretData, Tokens
-from service.services import auth
-from service.services.auth import Caller
+from service.api.limits import limited
+from service.api.schemas import (
+    LoggedIn,
+    Login,
+    Message,
+    PasswordChange,
+    PrivateUser,
+    SecretData,
+    SessionList,
+    SessionView,
+    Tokens,
+)
+from service.services import auth, sessions
+from service.services.limits import Rate
 from service.services.principal import Principal
-from service.tokens import Claims, TokenPair
+from service.tokens import Claims
 from service.web.operations import body, returns
 
 blueprint = Blueprint("auth", __name__, url_prefix="/api/auth")
 
 
 @blueprint.post("/login")
+@limited(Rate.LOGIN)
 @returns(LoggedIn)
 @body(Login)
 async def log_in(body: Login) -> LoggedIn:
     """Log in with email and password; a session begins."""
-    pair, user = await auth.log_in(get_context(), body.email, body.password, caller=caller())
-    return LoggedIn(**tokens(pair).model_dump(), user=PrivateUser.model_validate(user))
+    pair, user = await auth.log_in(get_context(), auth.Login(body.email, body.password), caller=caller())
+    return LoggedIn.of(pair, user=PrivateUser.model_validate(user))
 
 
 @blueprint.post("/refresh")
+@limited(Rate.REFRESH)
 @refreshing
 @returns(Tokens)
 async def refresh(claims: Claims) -> Tokens:
-    """Exchange the refresh token, sent as the bearer token, for a new pair."""
-    return tokens(await auth.refresh(get_context(), claims, caller=caller()))
+    """Exchange the refresh token, sent as the bearer token, for a new pair.
+
+    Repeated within ten seconds, while the new refresh token has not been used, it answers the same pair again.
+    """
+    return Tokens.of(await auth.refresh(get_context(), claims, caller=caller()))
 
 
 @blueprint.delete("/logout")
@@ -40,8 +57,45 @@ async def refresh(claims: Claims) -> Tokens:
 @returns(Message)
 async def log_out(principal: Principal) -> Message:
     """End this session: its access tokens and its refresh token."""
-    await auth.log_out(get_context(), principal)
+    await sessions.log_out(get_context(), principal)
     return Message(message="Token revoked")
+
+
+@blueprint.get("/sessions/")
+@signed_in
+@returns(SessionList)
+async def list_sessions(principal: Principal) -> SessionList:
+    """List one's own sessions, newest first."""
+    async with get_context().reading() as reading:
+        alive = await reading.sessions.alive_of(principal.id)
+    return SessionList(sessions=[SessionView.of(session, current=principal.session_id) for session in alive])
+
+
+@blueprint.delete("/sessions/")
+@signed_in
+@returns(None, status=204)
+async def end_sessions(principal: Principal) -> None:
+    """End all of one's sessions, this one included."""
+    await sessions.end_all(get_context(), principal)
+
+
+@blueprint.delete("/sessions/<uuid:session_id>")
+@signed_in
+@returns(None, status=204)
+async def end_session(principal: Principal, session_id: UUID) -> None:
+    """End one of one's sessions."""
+    await sessions.end(get_context(), principal, session_id)
+
+
+@blueprint.post("/password")
+@limited(Rate.PASSWORD)
+@signed_in
+@returns(Tokens)
+@body(PasswordChange)
+async def change_password(principal: Principal, body: PasswordChange) -> Tokens:
+    """Change one's password; the answer is a new pair for this session, and every other token is worth nothing."""
+    pair = await auth.change_password(get_context(), principal, body.current_password, body.new_password)
+    return Tokens.of(pair)
 
 
 @blueprint.get("/me")
@@ -59,22 +113,3 @@ async def admin_only(principal: Principal) -> SecretData:
     """Read what only admins may read."""
     principal.require_admin()
     return SecretData(data="secret admin data")
-
-
-def tokens(pair: TokenPair) -> Tokens:
-    """Return the pair as it goes over the wire."""
-    return Tokens(
-        access_token=pair.access_token,
-        refresh_token=pair.refresh_token,
-        token_type="Bearer",  # noqa: S106 - the scheme's name (RFC 6750), no secret
-        expires_in=pair.expires_in,
-    )
-
-
-def caller() -> Caller:
-    """Return where the request came from, as a session remembers it."""
-    try:
-        ip = str(ipaddress.ip_address(request.remote_addr or ""))
-    except ValueError:  # a server on a Unix socket knows no address
-        ip = None
-    return Caller(ip, request.headers.get("User-Agent", "").replace("\0", "")[:256] or None)

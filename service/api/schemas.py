@@ -6,17 +6,23 @@ import re
 import unicodedata
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
+from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.paging import Page
+from service.tokens import TokenPair
 
 PER_PAGE_LIMIT = 100
 USERNAME_LIMIT = 80
 
-# Letters by their category, blank to the eye: two names that differ in one of them look the same.
-_BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0")
+# Blank to the eye though not by their category: two names that differ in one of them look the same. Unicode's
+# Default_Ignorable_Code_Point less the categories that are refused anyway, and two symbols without ink.
+_BLANK = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\U0001d159"
+    + "".join(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
+)
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _EMAIL = re.compile(rf'[^\s@"(),:;<>\[\]\\.]+(?:\.[^\s@"(),:;<>\[\]\\.]+)*@(?:{_LABEL}\.)+{_LABEL}')
 
@@ -36,12 +42,12 @@ def _username(value: str) -> str:
 
 def _is_letter_or_digit(character: str) -> bool:
     category = unicodedata.category(character)
-    return (category[0] == "L" or category == "Nd") and character not in _BLANK_LETTERS
+    return (category[0] == "L" or category == "Nd") and character not in _BLANK
 
 
 def _email(value: str) -> str:
     printable = all(unicodedata.category(character)[0] not in "CZ" for character in value)
-    if not (printable and _EMAIL.fullmatch(value)) or not _BLANK_LETTERS.isdisjoint(value):
+    if not (printable and _EMAIL.fullmatch(value)) or not _BLANK.isdisjoint(value):
         raise PydanticCustomError("email", "An email address with a dotted domain is needed")
     return value
 
@@ -77,6 +83,13 @@ class Login(Body):
 
     email: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     password: Annotated[str, StringConstraints(min_length=1)]
+
+
+class PasswordChange(Body):
+    """One's own password, and what it is to be."""
+
+    current_password: Annotated[str, StringConstraints(min_length=1)]
+    new_password: NewPassword
 
 
 class NewUser(Body):
@@ -152,11 +165,41 @@ class Tokens(BaseModel):
     token_type: Literal["Bearer"]
     expires_in: int
 
+    @classmethod
+    def of(cls, pair: TokenPair, **more: Any) -> Self:
+        """Return the pair as it goes over the wire, with ``more`` beside it."""
+        tokens = {name: getattr(pair, name) for name in ("access_token", "refresh_token", "expires_in")}
+        return cls(**tokens, token_type="Bearer", **more)  # noqa: S106 - the scheme's name (RFC 6750), no secret
+
 
 class LoggedIn(Tokens):
     """What a login answers."""
 
     user: PrivateUser
+
+
+class SessionView(BaseModel):
+    """One login; ``ip`` and ``user_agent`` are those of its last refresh, ``current`` marks the one in use."""
+
+    id: UUID
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    ip: Annotated[str | None, BeforeValidator(lambda ip: None if ip is None else str(ip))]
+    user_agent: str | None
+    current: bool
+
+    @classmethod
+    def of(cls, session: Any, *, current: UUID) -> Self:
+        """Return a row of the collection, to be shown to who uses the session ``current``."""
+        shown = {name: getattr(session, name) for name in cls.model_fields if name != "current"}
+        return cls(**shown, current=session.id == current)
+
+
+class SessionList(BaseModel):
+    """One's own sessions, newest first; the newest thousand if there are more."""
+
+    sessions: list[SessionView]
 
 
 class Message(BaseModel):

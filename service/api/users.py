@@ -8,9 +8,11 @@ from flask import Blueprint, url_for
 
 from service.api.context import get_context
 from service.api.guards import signed_in
+from service.api.limits import limited
 from service.api.schemas import NewUser, PageQuery, PrivateUser, PublicUser, UserChanges, UserPage
 from service.errors import NotFound
 from service.services import users
+from service.services.limits import Rate
 from service.services.principal import Principal
 from service.web.operations import Reply, body, query, returns
 
@@ -18,6 +20,7 @@ blueprint = Blueprint("users", __name__, url_prefix="/api/users")
 
 
 @blueprint.post("/")
+@limited(Rate.REGISTRATION)
 @returns(PrivateUser, status=201)
 @body(NewUser)
 async def create_user(body: NewUser) -> Reply:

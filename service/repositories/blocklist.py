@@ -6,6 +6,7 @@ import datetime
 import uuid
 from collections.abc import Iterable
 
+from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,8 +19,8 @@ class Blocklist:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def add(self, token_ids: Iterable[uuid.UUID], *, expires_at: datetime.datetime) -> None:
-        """Block these ids (a `jti`, or a `sid` for all tokens of a session) until ``expires_at``."""
-        entries = [{"id": token_id, "expires_at": expires_at} for token_id in token_ids]
+    async def add(self, ids: Iterable[uuid.UUID], *, lifetime: datetime.timedelta) -> None:
+        """Refuse the tokens of these sessions (`sid`), or of these generations of `jti`, for that long."""
+        entries = [{"id": blocked_id, "expires_at": func.now() + lifetime} for blocked_id in ids]
         if entries:
             await self._session.execute(insert(BlocklistEntry).values(entries).on_conflict_do_nothing())

@@ -1,4 +1,6 @@
-"""Units of work: one session each. `UnitOfWork` is one transaction, `Reading` is none: one round trip a statement."""
+"""Units of work: one session each. `UnitOfWork` is one transaction; `Reading` and `Counting` are none: one round trip a
+statement.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service.errors import Unavailable
 from service.repositories.blocklist import Blocklist
+from service.repositories.expired import Expired
+from service.repositories.failures import FailureReader, Failures
+from service.repositories.rates import Rates
 from service.repositories.refusals import may_be_repeated, reason, refusal, without_values
-from service.repositories.sessions import Sessions
+from service.repositories.sessions import SessionReader, Sessions
 from service.repositories.users import UserReader, Users
 
 log = logging.getLogger("postern")
@@ -72,6 +77,8 @@ class UnitOfWork(_Unit):
         self.users = Users(session)
         self.sessions = Sessions(session)
         self.blocklist = Blocklist(session)
+        self.failures = Failures(session)
+        self.expired = Expired(session)
 
     async def _finish(self, error: BaseException | None) -> None:
         if error is None:
@@ -85,6 +92,17 @@ class Reading(_Unit):
         session = RepeatingSession(engine, autoflush=False)
         super().__init__(session)
         self.users = UserReader(session)
+        self.sessions = SessionReader(session)
+        self.failures = FailureReader(session)
+
+
+class Counting(_Unit):
+    """Statements that count, each on its own, like those that read: a count is right at once or not at all."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        session = RepeatingSession(engine, autoflush=False)
+        super().__init__(session)
+        self.rates = Rates(session)
 
 
 class RepeatingSession(AsyncSession):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Text, cast, delete, exists, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from service.models import BlocklistEntry, User
 from service.paging import COUNTED_ROWS, Listing, Page
@@ -34,14 +35,25 @@ class UserReader:
         """Return the account with this id."""
         return (await self._session.execute(select(User).where(User.id == user_id))).scalar_one_or_none()
 
-    async def by_email(self, email: str) -> User | None:
-        """Return the account with this email, in any letter case."""
-        found = await self._session.execute(select(User).where(User.email_key == _fold(email)))
-        return found.scalar_one_or_none()
+    async def by_email(self, email: str) -> tuple[str, User | None]:
+        """Return the email as the database compares it, and the account that has it."""
+        return await self._by_key(User.email_key, email)
 
-    async def holder_of(self, user_id: int, *token_ids: uuid.UUID) -> TokenHolder | None:
-        """Return the account and whether one of the ids (a `jti`, a `sid`) is on the blocklist, in one statement."""
-        blocked = exists().where(BlocklistEntry.id.in_(token_ids))
+    async def by_username(self, username: str) -> tuple[str, User | None]:
+        """Return the name as the database compares it, and the account that has it."""
+        return await self._by_key(User.username_key, username)
+
+    async def _by_key(self, column: InstrumentedAttribute[str], value: str) -> tuple[str, User | None]:
+        key = select(_fold(value).label("key")).subquery()
+        found = await self._session.execute(
+            select(key.c.key, User).select_from(key).outerjoin(User, column == key.c.key)
+        )
+        folded, user = found.one()
+        return folded, user
+
+    async def holder_of(self, user_id: int, *blocked_ids: uuid.UUID) -> TokenHolder | None:
+        """Return the account, and whether one of the ids is on the blocklist, in one statement."""
+        blocked = exists().where(BlocklistEntry.id.in_(blocked_ids))
         row = (await self._session.execute(select(User, blocked).where(User.id == user_id))).one_or_none()
         return TokenHolder(row[0], revoked=row[1]) if row else None
 
@@ -82,6 +94,11 @@ class Users(UserReader):
         # Over the object that `lock` returned: the session hands out one object for a row.
         refreshed = await self._session.execute(statement, execution_options={"populate_existing": True})
         return refreshed.scalar_one()
+
+    async def renew_hash(self, user_id: int, password_hash: str) -> None:
+        """Store another hash of the same password; of what the account shows, nothing has changed."""
+        values = {"password_hash": password_hash, "updated_at": User.updated_at}
+        await self._session.execute(update(User).where(User.id == user_id).values(**values))
 
     async def remove(self, user_id: int) -> None:
         """Delete the account; what hangs on it goes with it."""

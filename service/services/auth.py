@@ -1,31 +1,52 @@
-"""Use cases of sessions: log in, refresh, log out."""
+"""Use cases of tokens: log in, refresh, change the password."""
 
 from __future__ import annotations
 
 import datetime
-import uuid
+import hashlib
 from dataclasses import dataclass
 
 from service.context import Context
-from service.errors import AccountDisabled, InvalidCredentials, InvalidToken, TokenReused, TokenRevoked
+from service.errors import (
+    AccountDisabled,
+    FieldFault,
+    InvalidToken,
+    ServiceError,
+    TokenExpired,
+    TokenReused,
+    TokenRevoked,
+    Unavailable,
+    ValidationFailed,
+)
 from service.models import User
 from service.repositories.unit_of_work import UnitOfWork
+from service.services import lockout, sessions
+from service.services.caller import Caller
+from service.services.limits import Rate, spend
+from service.services.lockout import Target
+from service.services.password_rules import check_new_password
 from service.services.principal import Principal, holder
-from service.tokens import Claims, TokenPair, TokenType
+from service.tokens import Claims, TokenPair, generation, new_jti, next_jti
 
 EMAIL_LIMIT = 120
-"""Characters of an email (contract: Users)."""
+USERNAME_LIMIT = 80
+"""Characters (contract: Users)."""
+RETRY = datetime.timedelta(seconds=10)
+"""For how long after an exchange its parent gets the same pair again (contract: Accounts and tokens)."""
+ROUNDS = 3
+"""How often a password is checked again because its hash was renewed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Where a session is used from: an address, where there is one, and what the client calls itself."""
+class Login:
+    """Who says to be whom: ``name`` is an email or, in OAuth's form, possibly a username."""
 
-    ip: str | None
-    user_agent: str | None
+    name: str
+    password: str
+    oauth: bool = False
 
 
-async def log_in(context: Context, email: str, password: str, *, caller: Caller) -> tuple[TokenPair, User]:
+async def log_in(context: Context, login: Login, *, caller: Caller) -> tuple[TokenPair, User]:
     """Begin a session.
 
     The password is checked before the transaction, since a hash must not hold a connection; what it was checked
@@ -34,104 +55,130 @@ async def log_in(context: Context, email: str, password: str, *, caller: Caller)
     Raises:
         InvalidCredentials: no such account, or another password; both cost one hash.
         AccountDisabled: the password is right, the account is disabled.
+        RateLimited: too many logins, or a lock.
+        Unavailable: too many passwords are being checked.
     """
-    user = None
-    if len(email) <= EMAIL_LIMIT:  # no account has a longer one, and comparing it would cost the database dearly
-        async with context.reading() as reading:
-            user = await reading.users.by_email(email)
-    if not await context.passwords.verify(password, user.password_hash if user else None) or user is None:
-        raise InvalidCredentials
-    async with context.transaction() as work:
-        current = await work.users.lock(user.id)
-        if current is None or current.password_hash != user.password_hash:
-            raise InvalidCredentials
-        if not current.is_active:
-            raise AccountDisabled
-        now = _now()
-        session_id, refresh_jti = uuid.uuid4(), uuid.uuid4()
-        ends_at = now + datetime.timedelta(seconds=context.settings.session_seconds)
-        expires_at = min(now + datetime.timedelta(seconds=context.settings.refresh_token_seconds), ends_at)
-        await work.sessions.begin(
-            user_id=user.id,
-            session_id=session_id,
-            refresh_jti=refresh_jti,
-            expires_at=expires_at,
-            ends_at=ends_at,
-            ip=caller.ip,
-            user_agent=caller.user_agent,
-        )
-    return _pair(context, Claims(user.id, session_id, refresh_jti, now, expires_at)), current
+    with context.passwords.place():
+        account, user = await _find(context, login)
+        target = Target(account, caller.network)
+        if not login.oauth:  # whose rate is that of its route alone
+            await spend(context, Rate.LOGIN_OF_ACCOUNT, f"{caller.address} {account}")
+        await lockout.refuse_locked(context, target)
+        for _ in range(ROUNDS):
+            stored = user.password_hash if user else None
+            if not await context.passwords.verify(login.password, stored) or user is None:
+                raise await lockout.fail(context, target)
+            renewed = await _renewed(context, login.password, user)
+            async with context.transaction() as work:
+                current = await work.users.lock(user.id)
+                if current is not None and current.password_hash == user.password_hash:
+                    await lockout.succeed(work, context, target)
+                    if not current.is_active:
+                        raise AccountDisabled
+                    if renewed is not None:
+                        await work.users.renew_hash(user.id, renewed)
+                    return await sessions.begin(work, context, user.id, caller=caller), current
+            user = current
+        raise Unavailable
 
 
 async def refresh(context: Context, claims: Claims, *, caller: Caller) -> TokenPair:
-    """Exchange the refresh token that says these claims for a new pair, once; it is worth nothing from then on.
+    """Exchange the refresh token that says these claims for a new pair; there is never more than one such pair.
 
     Raises:
-        InvalidToken, TokenRevoked: its user is gone or disabled, its session has ended.
+        InvalidToken, TokenRevoked, TokenExpired: its user is gone or disabled, its session has ended.
         TokenReused: it had been exchanged before; its session is ended, and that is committed.
     """
-    now = _now()
-    successor = uuid.uuid4()
     async with context.transaction() as work:
-        user = await holder(work.users, claims)
-        expires_at = await work.sessions.rotate(
-            claims.session_id,
-            presented=claims.jti,
-            successor=successor,
-            expires_at=now + datetime.timedelta(seconds=context.settings.refresh_token_seconds),
-            ip=caller.ip,
-            user_agent=caller.user_agent,
-        )
-        if expires_at is None:
+        await holder(work.users, claims)
+        pair = sessions.new_pair(context, next_jti(claims.jti))
+        session = await work.sessions.rotate(
+            claims.session_id, claims.jti, pair, ip=caller.ip, user_agent=caller.user_agent
+        ) or await work.sessions.exchanged(claims.session_id, claims.jti, within=RETRY)
+        if session is None:
             refusal = await _end_if_reused(work, context, claims)
-    if expires_at is None:
+    if session is None:
         # Not inside the block: what it ended has to be committed.
         raise refusal
-    return _pair(context, Claims(user.id, claims.session_id, successor, now, expires_at))
+    return sessions.signed(context, session)
 
 
-async def log_out(context: Context, principal: Principal) -> None:
-    """End the caller's session: its refresh token, and all its access tokens."""
-    async with context.transaction() as work:
-        await work.sessions.end(principal.session_id)
-        await block_sessions(work, context, principal.session_id)
+async def change_password(context: Context, principal: Principal, current: str, new: str) -> TokenPair:
+    """Set a new password; return a new pair of the session in use. All other tokens of the user are worth nothing.
+
+    Raises:
+        ValidationFailed: the current password is another, or the new one too easy to guess.
+        TokenRevoked, InvalidToken: the session has ended since the request began, or the user is gone or disabled.
+        RateLimited: too many of these for one account.
+        Unavailable: too many passwords are being checked.
+    """
+    user = principal.user
+    await spend(context, Rate.PASSWORD, f"user:{user.id}")
+    check_new_password(new, username=user.username, email=user.email, pointer="/new_password")
+    with context.passwords.place():
+        for _ in range(ROUNDS):
+            if not await context.passwords.verify(current, user.password_hash):
+                raise ValidationFailed(faults=(FieldFault("/current_password", "wrong_password", "It is another"),))
+            password_hash = await context.passwords.hash(new)
+            async with context.transaction() as work:
+                locked = await work.users.lock(user.id)
+                if locked is None or not locked.is_active:
+                    raise InvalidToken
+                if locked.password_hash == user.password_hash:
+                    await work.users.change(user.id, {"password_hash": password_hash})
+                    return await _renew_session(work, context, principal)
+            user = locked
+        raise Unavailable
 
 
-async def block_sessions(work: UnitOfWork, context: Context, *session_ids: uuid.UUID) -> None:
-    """Refuse all access tokens of these sessions; the entry says when the last of them has expired by itself."""
-    longest = datetime.timedelta(seconds=context.settings.access_token_seconds)
-    await work.blocklist.add(session_ids, expires_at=_now() + longest + datetime.timedelta(minutes=1))
+async def _find(context: Context, login: Login) -> tuple[str, User | None]:
+    """Return under which name failures are counted, and the account if there is one.
+
+    What is longer than any name could be is not looked for: to compare it would cost the database dearly.
+    """
+    as_username = login.oauth and "@" not in login.name
+    if len(login.name) > (USERNAME_LIMIT if as_username else EMAIL_LIMIT):
+        return "too long", None
+    async with context.reading() as reading:
+        find = reading.users.by_username if as_username else reading.users.by_email
+        key, user = await find(login.name)
+    # A digest: people type their passwords into the wrong field.
+    return (f"user:{user.id}" if user else "unknown:" + hashlib.sha256(key.encode()).hexdigest()), user
 
 
-async def _end_if_reused(work: UnitOfWork, context: Context, claims: Claims) -> Exception:
+async def _renewed(context: Context, password: str, user: User) -> str | None:
+    """Return a hash with today's parameters when the stored one has others, and is going to be used again."""
+    if not user.is_active or not context.passwords.is_outdated(user.password_hash):
+        return None
+    return await context.passwords.hash(password)
+
+
+async def _end_if_reused(work: UnitOfWork, context: Context, claims: Claims) -> ServiceError:
     """Find out why a refresh token could not be exchanged; end its session when it had been exchanged before."""
     session = await work.sessions.lock(claims.session_id)
     if session is None or session.user_id != claims.user_id:
         return InvalidToken()
-    if session.ended_at is not None or session.refresh_jti == claims.jti:
+    try:
+        await holder(work.users, claims)  # again: the password may have been changed while the row was waited for
+    except (InvalidToken, TokenRevoked) as refusal:
+        return refusal
+    if session.ended_at is not None:
         return TokenRevoked()
-    await work.sessions.end(session.id)
-    await block_sessions(work, context, session.id)
+    if session.refresh_jti == claims.jti:
+        return TokenExpired()  # by the database's clock, which is the one that counts
+    await work.sessions.end(session.id, user_id=session.user_id)
+    await sessions.block(work, context, session.id)
     return TokenReused()
 
 
-def _pair(context: Context, refresh: Claims) -> TokenPair:
-    """Sign a pair issued now; the access token does not outlive the refresh token."""
-    longest = datetime.timedelta(seconds=context.settings.access_token_seconds)
-    access = Claims(
-        refresh.user_id,
-        refresh.session_id,
-        uuid.uuid4(),
-        refresh.issued_at,
-        min(refresh.issued_at + longest, refresh.expires_at),
-    )
-    return TokenPair(
-        access_token=context.tokens.sign(access, TokenType.ACCESS),
-        refresh_token=context.tokens.sign(refresh, TokenType.REFRESH),
-        expires_in=int((access.expires_at - access.issued_at).total_seconds()),
-    )
-
-
-def _now() -> datetime.datetime:
-    """The time in whole seconds, as tokens have it."""
-    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+async def _renew_session(work: UnitOfWork, context: Context, principal: Principal) -> TokenPair:
+    """End the user's other sessions, and give the one in use a pair of a new generation."""
+    await sessions.block(work, context, *await work.sessions.end_all(principal.id, but=principal.session_id))
+    before = await work.sessions.lock(principal.session_id)
+    old_generation = generation(before.refresh_jti) if before else None
+    session = await work.sessions.renew(principal.session_id, sessions.new_pair(context, new_jti()))
+    if old_generation is None or session is None:
+        raise TokenRevoked
+    longest = datetime.timedelta(seconds=context.settings.refresh_token_seconds)
+    await work.blocklist.add([old_generation], lifetime=longest + sessions.MARGIN)
+    return sessions.signed(context, session)

@@ -10,7 +10,7 @@ from service.context import Context
 from service.errors import AdminRequired, InvalidToken, TokenRevoked
 from service.models import User
 from service.repositories.users import UserReader
-from service.tokens import Claims, TokenType
+from service.tokens import Claims, TokenType, generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ async def holder(users: UserReader, claims: Claims) -> User:
 
     Raises:
         InvalidToken: the user is gone or disabled.
-        TokenRevoked: the token, or its session, is on the blocklist.
+        TokenRevoked: its session, or its generation in it, is on the blocklist.
     """
-    found = await users.holder_of(claims.user_id, claims.jti, claims.session_id)
+    found = await users.holder_of(claims.user_id, claims.session_id, generation(claims.jti))
     if found is None or not found.user.is_active:
         raise InvalidToken
     if found.revoked:

@@ -9,7 +9,8 @@ from service.context import Context
 from service.errors import Forbidden, InvalidToken, LastAdmin, NotFound
 from service.models import User
 from service.repositories.unit_of_work import UnitOfWork
-from service.services.auth import block_sessions
+from service.services import sessions
+from service.services.password_rules import check_new_password
 from service.services.principal import Principal
 
 ADMINS_FIELDS = frozenset({"role", "is_active"})
@@ -19,9 +20,13 @@ async def register(context: Context, *, username: str, email: str, password: str
     """Make an account.
 
     Raises:
+        ValidationFailed: the password is too easy to guess.
         EmailTaken, UsernameTaken: somebody has it, in any letter case.
+        Unavailable: too many passwords are being hashed.
     """
-    password_hash = await context.passwords.hash(password)
+    check_new_password(password, username=username, email=email, pointer="/password")
+    with context.passwords.place():
+        password_hash = await context.passwords.hash(password)
     async with context.transaction() as work:
         return await work.users.add(username=username, email=email, password_hash=password_hash, role=role)
 
@@ -45,7 +50,7 @@ async def change(context: Context, principal: Principal, user_id: int, *, change
         was_active = user.is_active
         changed = await work.users.change(user_id, changes)
         if was_active and not changed.is_active:
-            await block_sessions(work, context, *await work.sessions.end_all(user_id))
+            await sessions.block(work, context, *await work.sessions.end_all(user_id))
     return changed
 
 

@@ -12,7 +12,7 @@ import httpx
 import jwt
 import pytest
 from service.context import Context
-from service.tokens import Claims, TokenType
+from service.tokens import Claims, TokenType, generation
 from tests.conftest import SECRET
 from tests.support.accounts import Account, Accounts
 from tests.support.problems import assert_problem
@@ -243,12 +243,13 @@ async def test_the_token_of_a_user_disabled_by_an_admin_is_invalid(
     assert_problem(await client.request(method, path, headers=headers), 401, "INVALID_TOKEN")
 
 
-@pytest.mark.parametrize("name", ["jti", "sid"])
+@pytest.mark.parametrize("name", ["jti", "sid"], ids=["its generation", "its session"])
 async def test_a_token_on_the_blocklist_is_revoked(
     client: httpx.AsyncClient, accounts: Accounts, database: asyncpg.Connection, name: str
 ) -> None:
     ann = await accounts.signed_in("ann")
-    blocked = uuid.UUID(jwt.decode(ann.access_token, options={"verify_signature": False})[name])
+    claim = uuid.UUID(jwt.decode(ann.access_token, options={"verify_signature": False})[name])
+    blocked = generation(claim) if name == "jti" else claim
     await database.execute("INSERT INTO token_blocklist VALUES ($1, now() + interval '1 hour')", blocked)
 
     answer = await client.get("/api/auth/me", headers=ann.headers)

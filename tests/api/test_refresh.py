@@ -74,6 +74,43 @@ async def test_earlier_access_tokens_go_on(client: httpx.AsyncClient, accounts: 
     assert (await client.get("/api/auth/me", headers=ann.headers)).status_code == 200
 
 
+async def test_a_lost_answer_can_be_asked_for_again(
+    client: httpx.AsyncClient, accounts: Accounts, database: asyncpg.Connection
+) -> None:
+    ann = await accounts.signed_in("ann")
+    first = await client.post("/api/auth/refresh", headers=ann.refresh_headers)
+    stored = await database.fetchrow("SELECT * FROM sessions")
+
+    again = [await client.post("/api/auth/refresh", headers=ann.refresh_headers) for _ in range(3)]
+
+    assert [answer.content for answer in again] == [first.content] * 3
+    assert await database.fetchrow("SELECT * FROM sessions") == stored
+
+
+async def test_the_parent_comes_too_late_after_ten_seconds(
+    client: httpx.AsyncClient, accounts: Accounts, database: asyncpg.Connection
+) -> None:
+    ann = await accounts.signed_in("ann")
+    new = await refreshed(client, ann)
+    await database.execute("UPDATE sessions SET issued_at = now() - interval '9.5 seconds'")
+    assert (await client.post("/api/auth/refresh", headers=ann.refresh_headers)).status_code == 200
+    await database.execute("UPDATE sessions SET issued_at = now() - interval '10.1 seconds'")
+
+    answer = await client.post("/api/auth/refresh", headers=ann.refresh_headers)
+
+    assert_problem(answer, 401, "TOKEN_REUSED")
+    assert_problem(await client.get("/api/auth/me", headers=new.headers), 401, "TOKEN_REVOKED")
+
+
+async def test_the_parent_comes_too_late_once_its_successor_was_exchanged(
+    client: httpx.AsyncClient, accounts: Accounts
+) -> None:
+    ann = await accounts.signed_in("ann")
+    await refreshed(client, await refreshed(client, ann))
+
+    assert_problem(await client.post("/api/auth/refresh", headers=ann.refresh_headers), 401, "TOKEN_REUSED")
+
+
 async def reused(client: httpx.AsyncClient, accounts: Accounts) -> tuple[Account, Account]:
     """An account before and after its refresh token was exchanged twice and the first one came back."""
     ann = await accounts.signed_in("ann")
@@ -113,14 +150,14 @@ async def test_reuse_ends_no_other_session(client: httpx.AsyncClient, accounts: 
     assert (await client.post("/api/auth/refresh", headers=other.refresh_headers)).status_code == 200
 
 
-@pytest.mark.parametrize("column", ["expires_at", "ended_at"])
-async def test_the_token_of_a_session_that_is_over_is_revoked(
-    client: httpx.AsyncClient, accounts: Accounts, database: asyncpg.Connection, column: str
+@pytest.mark.parametrize(("column", "code"), [("expires_at", "TOKEN_EXPIRED"), ("ended_at", "TOKEN_REVOKED")])
+async def test_the_token_of_a_session_that_is_over_is_refused(
+    client: httpx.AsyncClient, accounts: Accounts, database: asyncpg.Connection, column: str, code: str
 ) -> None:
     ann = await accounts.signed_in("ann")
     await database.execute(f"UPDATE sessions SET {column} = now() - interval '1 minute'")
 
-    assert_problem(await client.post("/api/auth/refresh", headers=ann.refresh_headers), 401, "TOKEN_REVOKED")
+    assert_problem(await client.post("/api/auth/refresh", headers=ann.refresh_headers), 401, code)
 
 
 async def test_a_session_does_not_slide_past_its_end(

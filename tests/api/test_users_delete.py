@@ -45,7 +45,7 @@ async def test_the_name_of_the_deleted_is_free(client: httpx.AsyncClient, accoun
     await client.delete(f"/api/users/{ann.id}", headers=ann.headers)
 
     answer = await client.post(
-        "/api/users/", json={"username": "ann", "email": "ann@example.com", "password": "12345678"}
+        "/api/users/", json={"username": "ann", "email": "ann@example.com", "password": "8 signs."}
     )
 
     assert answer.status_code == 201

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+import argon2
 import pytest
 from service.errors import Unavailable
 from service.passwords import PasswordHasher
@@ -16,13 +19,27 @@ MakeHasher = Callable[..., PasswordHasher]
 def make_hasher() -> Iterator[MakeHasher]:
     made: list[PasswordHasher] = []
 
-    def make(*, threads: int = 1, queue: int = 64, wait_seconds: float = 2) -> PasswordHasher:
-        made.append(PasswordHasher(threads=threads, queue=queue, wait_seconds=wait_seconds))
+    def make(*, threads: int = 1, queue: int = 64, wait_seconds: float = 2, **parameters: int) -> PasswordHasher:
+        cost = {"passes": 2, "memory_kib": 19_456} | parameters
+        made.append(PasswordHasher(**cost, threads=threads, queue=queue, wait_seconds=wait_seconds))
         return made[-1]
 
     yield make
     for hasher in made:
         hasher.close()
+
+
+def spied_on(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hashes that are checked from now on."""
+    checked: list[str] = []
+    verify = argon2.PasswordHasher.verify
+
+    def spy(hasher: argon2.PasswordHasher, password_hash: str, password: str) -> bool:
+        checked.append(password_hash)
+        return verify(hasher, password_hash, password)
+
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", spy)
+    return checked
 
 
 async def test_a_password_belongs_to_its_hash(make_hasher: MakeHasher) -> None:
@@ -78,6 +95,46 @@ async def test_a_malformed_hash_belongs_to_no_password(make_hasher: MakeHasher, 
     assert not await make_hasher().verify("correct horse", password_hash)
 
 
+@pytest.mark.parametrize(
+    "cost", ["m=262145,t=1,p=1", "m=262144,t=5,p=1", "m=4194304,t=1,p=1", "m=4096,t=1,p=17", "m=8,t=4000000000,p=1"]
+)
+async def test_an_absurdly_dear_hash_is_not_even_checked(
+    make_hasher: MakeHasher, cost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasher = make_hasher(passes=1, memory_kib=8)
+    checked = spied_on(monkeypatch)
+
+    assert not await hasher.verify("correct horse", f"$argon2id$v=19${cost}$c2FsdHNhbHQ$c2FsdHNhbHQ")
+    assert checked == [hasher._nobodys_hash]
+
+
+@pytest.mark.parametrize("password_hash", [None, "x", "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$"])
+async def test_who_has_no_good_hash_costs_as_much_as_who_has(
+    make_hasher: MakeHasher, password_hash: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasher = make_hasher(passes=1, memory_kib=8)
+    checked = spied_on(monkeypatch)
+
+    assert not await hasher.verify("correct horse", password_hash)
+    assert checked[-1] == hasher._nobodys_hash
+
+
+async def test_a_hash_of_other_parameters_is_outdated(make_hasher: MakeHasher) -> None:
+    old, new = make_hasher(passes=1, memory_kib=8), make_hasher(passes=2, memory_kib=16)
+
+    assert new.is_outdated(await old.hash("x"))
+    assert not new.is_outdated(await new.hash("x"))
+
+
+async def test_hashing_gives_way_to_everything_else(make_hasher: MakeHasher) -> None:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    hashing = await make_hasher()._run(lambda: os.getpriority(os.PRIO_PROCESS, 0))
+
+    # Elsewhere a thread has no niceness of its own, and the process keeps the one it has.
+    assert hashing == (19 if sys.platform == "linux" else before)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
 async def test_the_loop_goes_on_meanwhile(make_hasher: MakeHasher) -> None:
     hasher = make_hasher()
     hashing = asyncio.create_task(hasher.hash("x"))
@@ -91,12 +148,11 @@ async def test_the_loop_goes_on_meanwhile(make_hasher: MakeHasher) -> None:
 
 async def test_whoever_comes_to_a_full_queue_is_refused_at_once(make_hasher: MakeHasher) -> None:
     hasher = make_hasher(threads=1, queue=2)
-    served = [asyncio.create_task(hasher.hash("x")) for _ in range(3)]
-    await asyncio.sleep(0)
 
-    with pytest.raises(Unavailable):
-        await hasher.hash("x")
-    assert all(await asyncio.gather(*served))
+    with hasher.place(), hasher.place(), hasher.place(), pytest.raises(Unavailable), hasher.place():
+        pytest.fail("a fourth place")
+    with hasher.place():
+        assert await hasher.hash("x")
 
 
 async def test_whoever_waits_too_long_is_refused(make_hasher: MakeHasher) -> None:
@@ -126,7 +182,7 @@ async def test_who_was_refused_leaves_no_place_taken(make_hasher: MakeHasher) ->
 
 
 async def test_a_cancelled_caller_keeps_its_thread_until_the_hash_is_done(make_hasher: MakeHasher) -> None:
-    hasher = make_hasher(threads=1, queue=0)
+    hasher = make_hasher(threads=1, wait_seconds=0.05)
     go_on = threading.Event()
     cancelled = asyncio.create_task(hasher._run(go_on.wait))
     await asyncio.sleep(0)
@@ -140,14 +196,19 @@ async def test_a_cancelled_caller_keeps_its_thread_until_the_hash_is_done(make_h
 
 
 async def test_cancelled_callers_leave_no_place_taken(make_hasher: MakeHasher) -> None:
-    hasher = make_hasher(threads=1, queue=5, wait_seconds=2)
-    tasks = [asyncio.create_task(hasher.hash("x")) for _ in range(5)]
+    hasher = make_hasher(threads=1, queue=4)
+
+    async def in_place() -> str:
+        with hasher.place():
+            return await hasher.hash("x")
+
+    tasks = [asyncio.create_task(in_place()) for _ in range(5)]
     await asyncio.sleep(0.01)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
-    assert await asyncio.gather(*(hasher.hash("x") for _ in range(5)))
+    assert await asyncio.gather(*(in_place() for _ in range(5)))
 
 
 async def test_as_many_run_at_once_as_there_are_threads(make_hasher: MakeHasher) -> None:

@@ -1,0 +1,74 @@
+"""Failed logins in a row, by account and network; the network '' stands for all of them together."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.models import LoginFailures
+
+MEMORY = datetime.timedelta(days=1)
+"""How long after the last failure a count is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Where one account stands in one network; ``locked_seconds`` is what is left of a lock, 0 without one."""
+
+    failures: int
+    locked_seconds: float
+
+
+class FailureReader:
+    """What can be asked of the tallies."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def of(self, account: str, networks: Collection[str]) -> dict[str, Tally]:
+        """Return the tallies that there are, by network."""
+        return await self._tallies(_of(account, networks))
+
+    async def _tallies(self, statement: Select[str, int, float | None]) -> dict[str, Tally]:
+        rows = await self._session.execute(statement)
+        return {network: Tally(failures, max(0.0, float(seconds or 0))) for network, failures, seconds in rows}
+
+
+class Failures(FailureReader):
+    """What can be done to the tallies, inside a transaction."""
+
+    async def lock(self, account: str, networks: Collection[str], *, create: bool = False) -> dict[str, Tally]:
+        """Return the tallies and keep others from changing them until the transaction ends."""
+        if create:
+            rows = [
+                {"account": account, "network": network, "expires_at": func.now() + MEMORY}
+                for network in sorted(networks)
+            ]
+            await self._session.execute(insert(LoginFailures).values(rows).on_conflict_do_nothing())
+        return await self._tallies(_of(account, networks).order_by(LoginFailures.network).with_for_update())
+
+    async def set(self, account: str, network: str, *, failures: int, lock: datetime.timedelta | None) -> None:
+        """Store a tally that was locked for this."""
+        values = {
+            "failures": failures,
+            "locked_until": None if lock is None else func.now() + lock,
+            "expires_at": func.now() + MEMORY,
+        }
+        statement = update(LoginFailures).where(LoginFailures.account == account, LoginFailures.network == network)
+        await self._session.execute(statement.values(values))
+
+    async def forget(self, account: str, networks: Collection[str]) -> None:
+        """Begin anew to count."""
+        where = (LoginFailures.account == account, LoginFailures.network.in_(networks))
+        await self._session.execute(delete(LoginFailures).where(*where))
+
+
+def _of(account: str, networks: Collection[str]) -> Select[str, int, float | None]:
+    seconds = func.extract("epoch", LoginFailures.locked_until - func.clock_timestamp())
+    columns = select(LoginFailures.network, LoginFailures.failures, seconds)
+    return columns.where(LoginFailures.account == account, LoginFailures.network.in_(networks))

@@ -1,0 +1,42 @@
+"""Removes what has expired: sessions, entries of the blocklist, rate counts, failed logins."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from service.context import Context
+from service.errors import ServiceError
+
+BATCH = 1000
+"""Rows of one table that are removed in one transaction: nobody waits long for it."""
+
+log = logging.getLogger("postern")
+
+
+async def purge(context: Context) -> int:
+    """Remove all that has expired, in batches; return how many rows. Nothing is done while another process is at it."""
+    removed = 0
+    while True:
+        async with context.transaction() as work:
+            batch = await work.expired.remove(limit=BATCH) if await work.expired.try_lock() else 0
+        removed += batch
+        if not batch:
+            return removed
+
+
+async def purge_forever(context: Context) -> None:
+    """Purge again and again; the first time soon, and not at the same moment as all other processes."""
+    delay = context.settings.purge_seconds * random.random()  # noqa: S311 - no secret
+    while True:
+        await asyncio.sleep(delay)
+        delay = context.settings.purge_seconds
+        try:
+            removed = await purge(context)
+        except ServiceError as error:  # the next round will do
+            log.warning("nothing was purged: %s", error.title)
+        except Exception:  # nobody awaits this task: a bug is said here, and the next round is tried
+            log.exception("purging failed")
+        else:
+            log.debug("purged %d rows", removed)

@@ -1,0 +1,83 @@
+"""Use cases of sessions: begin, sign their pairs, end. docs/sessions.md draws the states."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+
+from service.context import Context
+from service.errors import NotFound
+from service.models import Session
+from service.repositories.sessions import NewPair
+from service.repositories.unit_of_work import UnitOfWork
+from service.services.caller import Caller
+from service.services.principal import Principal
+from service.tokens import Claims, TokenPair, TokenType, new_jti, next_jti
+
+MARGIN = datetime.timedelta(minutes=1)
+"""For how long an entry of the blocklist outlives the tokens it refuses: clocks differ."""
+
+
+async def begin(work: UnitOfWork, context: Context, user_id: int, *, caller: Caller) -> TokenPair:
+    """Begin a session; return its first pair."""
+    lifetime = datetime.timedelta(seconds=context.settings.session_seconds)
+    pair = new_pair(context, new_jti())
+    session = await work.sessions.begin(user_id, pair, lifetime=lifetime, ip=caller.ip, user_agent=caller.user_agent)
+    return signed(context, session)
+
+
+async def end(context: Context, principal: Principal, session_id: uuid.UUID) -> None:
+    """End one of the caller's sessions: its refresh token, and all its access tokens.
+
+    Raises:
+        NotFound: it is not alive, or not theirs.
+    """
+    async with context.transaction() as work:
+        if not await work.sessions.end(session_id, user_id=principal.id):
+            raise NotFound
+        await block(work, context, session_id)
+
+
+async def end_all(context: Context, principal: Principal) -> None:
+    """End all sessions of the caller, the one in use included."""
+    async with context.transaction() as work:
+        # Whoever ends several sessions of a user is alone at it: rows taken crosswise would be a deadlock.
+        await work.users.lock(principal.id)
+        await block(work, context, *await work.sessions.end_all(principal.id))
+
+
+async def log_out(context: Context, principal: Principal) -> None:
+    """End the session in use. Of two at once the other may have done it: that is what was asked for."""
+    async with context.transaction() as work:
+        await work.sessions.end(principal.session_id, user_id=principal.id)
+        await block(work, context, principal.session_id)
+
+
+async def block(work: UnitOfWork, context: Context, *session_ids: uuid.UUID) -> None:
+    """Refuse all access tokens of these sessions from now on."""
+    longest = datetime.timedelta(seconds=context.settings.access_token_seconds)
+    await work.blocklist.add(session_ids, lifetime=longest + MARGIN)
+
+
+def new_pair(context: Context, refresh_jti: uuid.UUID) -> NewPair:
+    """Return what the next pair is to be; its access token is of the refresh token's generation."""
+    return NewPair(
+        access_jti=next_jti(refresh_jti),
+        refresh_jti=refresh_jti,
+        kid=context.tokens.signing_kid,
+        access_lifetime=datetime.timedelta(seconds=context.settings.access_token_seconds),
+        refresh_lifetime=datetime.timedelta(seconds=context.settings.refresh_token_seconds),
+    )
+
+
+def signed(context: Context, session: Session) -> TokenPair:
+    """Sign the session's current pair from what is stored of it: the same bytes, however often."""
+    sign, kid = context.tokens.sign, session.kid
+    issued_at = session.issued_at.replace(microsecond=0)
+    access = Claims(session.user_id, session.id, session.access_jti, issued_at, session.access_expires_at)
+    refresh = Claims(session.user_id, session.id, session.refresh_jti, issued_at, session.expires_at)
+    return TokenPair(
+        access_token=sign(access, TokenType.ACCESS, kid=kid),
+        refresh_token=sign(refresh, TokenType.REFRESH, kid=kid),
+        expires_in=int((access.expires_at - issued_at).total_seconds()),
+    )
