@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.config import Settings
+from service.keys import secret
 from service.models import SCHEMA_HEAD
 from service.passwords import PasswordHasher
 from service.repositories.engine import create_engine
@@ -104,7 +105,7 @@ def _codec(settings: Settings) -> TokenCodec:
     if settings.secret_key is None:
         raise ValueError("settings that were not loaded by Settings.load() have no secret key")
     return TokenCodec(
-        settings.secret_key.get_secret_value(),
+        [secret(settings.secret_key.get_secret_value(), "SECRET_KEY")],
         issuer=settings.token_issuer,
         audience=settings.token_audience,
         access_seconds=settings.access_token_seconds,

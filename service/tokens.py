@@ -6,20 +6,22 @@ who its user is, only the database knows; nothing here asks it.
 
 from __future__ import annotations
 
+import base64
 import datetime
-import hashlib
 import json
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 import jwt
 from jwt.api_jws import PyJWS
 
+from service.config import ConfigurationError
 from service.errors import InvalidToken, TokenExpired, WrongTokenType
+from service.keys import Key
 
-ALGORITHM = "HS256"
 TOKEN_LIMIT_BYTES = 4096
 CLOCK_TOLERANCE_SECONDS = 30
 """How far `iat` and `nbf` may lie ahead; `exp` has no tolerance (contract: Accounts and tokens)."""
@@ -56,12 +58,41 @@ class TokenPair:
     expires_in: int
 
 
+def new_jti() -> uuid.UUID:
+    """Return a random jti, the first of a generation.
+
+    All jtis of one session between two changes of its password share a generation, so that one entry of the blocklist
+    refuses every token from before a change and none from after it, exactly. Comparing times could not: they are whole
+    seconds, and a token may be issued in the very second of the change.
+    """
+    return uuid.uuid4()
+
+
+def next_jti(jti: uuid.UUID) -> uuid.UUID:
+    """Return another jti of the same generation: its first 8 bytes, then random ones, as a UUID of version 4."""
+    return uuid.UUID(bytes=jti.bytes[:8] + uuid.uuid4().bytes[8:])  # the version is in the first half
+
+
+def generation(jti: uuid.UUID) -> uuid.UUID:
+    """Return what the jtis of one generation have in common: their first 8 bytes, then zeros, which no jti has there.
+
+    60 bits of it are random: enough to tell apart the sessions that live within one access token's time.
+    """
+    return uuid.UUID(bytes=jti.bytes[:8] + bytes(8))
+
+
 class TokenCodec:
-    """Signs and reads tokens with one key; ``*_seconds`` bound how long a token of each kind may live, in seconds."""
+    """Signs tokens with the first of its keys and reads those of all of them.
+
+    ``*_seconds`` bound how long a token of each kind may live, in seconds.
+
+    Raises:
+        ConfigurationError: a secret that stock libraries would not verify with, since it is a key of another kind.
+    """
 
     def __init__(
         self,
-        secret_key: str,
+        keys: Sequence[Key],
         *,
         issuer: str,
         audience: str,
@@ -69,21 +100,40 @@ class TokenCodec:
         refresh_seconds: int,
         limit_bytes: int = TOKEN_LIMIT_BYTES,
     ) -> None:
-        self._key = secret_key.encode(errors="surrogateescape")  # the bytes that the environment had
-        self._kid = hashlib.sha256(b"kid:" + self._key).hexdigest()[:16]
+        if not keys or not keys[0].can_sign:
+            raise ValueError("the first key has to be one that can sign")
+        self._first_kid = keys[0].kid
+        self._keys = {key.kid: key for key in keys}
+        self._signing = {key.kid: (key.algorithm, key.signing) for key in keys if key.signing is not None}
         self._issuer = issuer
         self._audience = audience
         self._lifetime_seconds = {TokenType.ACCESS: access_seconds, TokenType.REFRESH: refresh_seconds}
         self._limit_bytes = limit_bytes
-        self._jws = PyJWS(algorithms=[ALGORITHM])
+        self._jws = PyJWS(algorithms=sorted({key.algorithm for key in keys}))
+        self._refuse_what_is_no_secret()
 
     @property
     def signing_kid(self) -> str:
-        """The key that signs."""
-        return self._kid
+        """The kid of new tokens."""
+        return self._first_kid
+
+    def jwks(self) -> dict[str, list[dict[str, str]]]:
+        """Return the public keys as a JWK set (RFC 7517 §5); secrets have no public part, and are not in it."""
+        keys = [
+            {**key.jwk, "kid": key.kid, "use": "sig", "alg": key.algorithm}
+            for key in self._keys.values()
+            if key.jwk is not None
+        ]
+        return {"keys": keys}
 
     def sign(self, claims: Claims, token_type: TokenType, *, kid: str | None = None) -> str:
-        """Return the token; equal claims give equal bytes."""
+        """Return the token; equal claims and keys give equal bytes.
+
+        ``kid`` names the key that a stored pair was signed with before, so that it is the same pair again after the
+        first key has changed; where that key is gone, or can only verify, the first one signs.
+        """
+        kid = kid if kid in self._signing else self.signing_kid
+        algorithm, key = self._signing[kid]
         issued_at = int(claims.issued_at.timestamp())
         payload = {
             "iss": self._issuer,
@@ -95,10 +145,9 @@ class TokenCodec:
             "nbf": issued_at,
             "exp": int(claims.expires_at.timestamp()),
         }
-        header = {"typ": token_type.value, "kid": self._kid}
-        return self._jws.encode(
-            json.dumps(payload, separators=(",", ":")).encode(), self._key, algorithm=ALGORITHM, headers=header
-        )
+        header = {"typ": token_type.value, "kid": kid}
+        content = json.dumps(payload, separators=(",", ":")).encode()
+        return self._jws.encode(content, key, algorithm=algorithm, headers=header)
 
     def read(self, token: str, token_type: TokenType, now: datetime.datetime) -> Claims:
         """Return what a token says, once it is proven ours, of this type, and in force at ``now``.
@@ -112,17 +161,35 @@ class TokenCodec:
         """
         if len(token) > self._limit_bytes or not _COMPACT.fullmatch(token):
             raise InvalidToken
+        key = self._named_by(token)
         try:
-            decoded = self._jws.decode_complete(token, self._key, algorithms=[ALGORITHM])
+            # The key's one algorithm, never the header's: a public key must not become the secret of an HMAC.
+            decoded = self._jws.decode_complete(token, key.verifying, algorithms=[key.algorithm])
             payload = json.loads(decoded["payload"])
         except (jwt.PyJWTError, ValueError, RecursionError) as error:
             raise InvalidToken from error
         header = decoded["header"]
-        if header.keys() != _HEADER_MEMBERS or header["kid"] != self._kid or not isinstance(payload, dict):
+        if header.keys() != _HEADER_MEMBERS or not isinstance(payload, dict):
             raise InvalidToken
         if header["typ"] != token_type.value:
             raise WrongTokenType if header["typ"] in [kind.value for kind in TokenType] else InvalidToken
         return self._claims(payload, self._lifetime_seconds[token_type], int(now.timestamp()))
+
+    def _named_by(self, token: str) -> Key:
+        """Return the key that the header names; nothing else in it is believed before the signature is."""
+        try:
+            header = json.loads(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))
+            return self._keys[header["kid"]]
+        except (ValueError, RecursionError, TypeError, LookupError) as error:
+            raise InvalidToken from error
+
+    def _refuse_what_is_no_secret(self) -> None:
+        for key in self._keys.values():
+            try:
+                self._jws.get_algorithm_by_name(key.algorithm).prepare_key(key.verifying)
+            except jwt.InvalidKeyError as error:
+                fault = f"{key.source} is a key of another kind: list its file in TOKEN_KEYS, and make a random secret"
+                raise ConfigurationError([fault]) from error
 
     def _claims(self, payload: dict[str, object], lifetime_seconds: int, now: int) -> Claims:
         expires = _seconds(payload.get("exp"))
@@ -165,21 +232,3 @@ def _uuid(value: object) -> uuid.UUID:
     if parsed is None or str(parsed) != value:
         raise InvalidToken
     return parsed
-
-
-def new_jti() -> uuid.UUID:
-    """Return a `jti` of a generation of its own (`generation`)."""
-    return uuid.uuid4()
-
-
-def next_jti(jti: uuid.UUID) -> uuid.UUID:
-    """Return another `jti` of the same generation."""
-    return uuid.UUID(bytes=jti.bytes[:8] + uuid.uuid4().bytes[8:])
-
-
-def generation(jti: uuid.UUID) -> uuid.UUID:
-    """Return what all ids of one session have in common between two changes of the password.
-
-    One entry of the blocklist refuses them all, exactly: times would not do, since tokens know whole seconds.
-    """
-    return uuid.UUID(bytes=jti.bytes[:8] + bytes(8))

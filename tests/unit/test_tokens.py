@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from service.errors import InvalidToken, ServiceError, TokenExpired, WrongTokenType
+from service.keys import secret
 from service.tokens import TOKEN_LIMIT_BYTES, Claims, TokenCodec, TokenType
 
 SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF"
@@ -30,9 +31,10 @@ CLAIMS = Claims(
 )
 
 
-def codec(secret: str = SECRET, **changes: Any) -> TokenCodec:
-    values: dict[str, Any] = {"issuer": "us", "audience": "them", "access_seconds": 900, "refresh_seconds": 3600}
-    return TokenCodec(secret, **(values | changes))
+def codec(key: str = SECRET) -> TokenCodec:
+    return TokenCodec(
+        [secret(key, "SECRET_KEY")], issuer="us", audience="them", access_seconds=900, refresh_seconds=3600
+    )
 
 
 def b64(data: bytes) -> str:
@@ -48,15 +50,15 @@ HEADER: dict[str, Any] = unb64(GOOD.split(".")[0])
 PAYLOAD: dict[str, Any] = unb64(GOOD.split(".")[1])
 
 
-def signed(payload: object, header: object = None, secret: str = SECRET) -> str:
+def signed(payload: object, header: object = None, key: str = SECRET) -> str:
     """A token with a right HMAC over anything."""
     whole = json.dumps(HEADER if header is None else header)
-    return signed_bytes(whole.encode(), json.dumps(payload).encode(), secret=secret)
+    return signed_bytes(whole.encode(), json.dumps(payload).encode(), key=key)
 
 
-def signed_bytes(header: bytes, payload: bytes, secret: str = SECRET) -> str:
+def signed_bytes(header: bytes, payload: bytes, key: str = SECRET) -> str:
     text = f"{b64(header)}.{b64(payload)}"
-    return f"{text}.{b64(hmac.digest(secret.encode(), text.encode(), hashlib.sha256))}"
+    return f"{text}.{b64(hmac.digest(key.encode(), text.encode(), hashlib.sha256))}"
 
 
 def without(name: str) -> dict[str, Any]:
@@ -237,9 +239,9 @@ def test_a_payload_that_is_no_object_is_invalid(payload: bytes) -> None:
 @pytest.mark.parametrize(
     "forge",
     [
-        pytest.param(lambda: signed(PAYLOAD, secret="another key of at least thirty-two bytes"), id="other key"),
+        pytest.param(lambda: signed(PAYLOAD, key="another key of at least thirty-two bytes"), id="other key"),
         pytest.param(lambda: codec("x" * 40).sign(CLAIMS, TokenType.ACCESS), id="other codec"),
-        pytest.param(lambda: signed(PAYLOAD, secret=""), id="empty key"),
+        pytest.param(lambda: signed(PAYLOAD, key=""), id="empty key"),
         pytest.param(lambda: GOOD.rsplit(".", 1)[0] + ".", id="no signature"),
         pytest.param(lambda: GOOD.rsplit(".", 1)[0], id="two parts"),
         pytest.param(lambda: GOOD + ".x", id="four parts"),
