@@ -11,6 +11,7 @@ from contextlib import ExitStack
 
 from service import logs
 from service.config import ConfigurationError, Settings
+from service.context import token_codec
 from service.database import database
 from service.embedded import EmbeddedPostgresError
 from service.stack import create_asgi
@@ -20,6 +21,7 @@ atexit.register(running.close)
 
 try:
     settings = Settings.load()
+    token_codec(settings)  # keys that can't be used are said before anything is started
     logs.configure(settings.log_level, as_json=settings.production)
     app = create_asgi(settings, running.enter_context(database(settings)))
 except (ConfigurationError, EmbeddedPostgresError) as error:

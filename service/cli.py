@@ -22,7 +22,7 @@ from pydantic import SecretStr, ValidationError
 from service import __version__, logs
 from service.api.schemas import NewUser
 from service.config import SECRET_KEY_BYTES, ConfigurationError, Settings
-from service.context import Context, NotReady, open_context
+from service.context import Context, NotReady, open_context, token_codec
 from service.database import data_folder, database
 from service.edge import before_the_app
 from service.embedded import EmbeddedPostgresError
@@ -104,7 +104,9 @@ def _load() -> Settings:
     """Read the settings; in development the signing key is kept, so that a restart logs nobody out."""
     settings = Settings.load()
     if settings.app_env == "development" and not settings.names_its_secret:
-        return settings.model_copy(update={"secret_key": SecretStr(_kept_secret(data_folder() / "secret_key"))})
+        secret = SecretStr(_kept_secret(data_folder() / "secret_key"))
+        settings = settings.model_copy(update={"secret_key": secret})
+    token_codec(settings)  # keys that can't be used are said before anything is started
     return settings
 
 

@@ -117,6 +117,12 @@ class Settings(DatabaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     secret_key: SecretStr | None = Field(None, description=f"signs tokens; at least {SECRET_KEY_BYTES} bytes")
+    secret_key_fallbacks: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="comma-separated: former or coming SECRET_KEYs, which sign no new token"
+    )
+    token_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("SECRET_KEY",), description="comma-separated PEM files or SECRET_KEY: the first signs tokens, all verify"
+    )
     metrics_token: SecretStr | None = Field(None, description="bearer token that /metrics asks for; public without")
     cors_origins: Annotated[tuple[str, ...], NoDecode] | None = Field(None, description="comma-separated, or *")
     cors_credentials: bool = Field(False, description="lets browsers send cookies; never together with *")
@@ -154,7 +160,7 @@ class Settings(DatabaseSettings):
     keep_alive_seconds: float = Field(75, gt=0)
     shutdown_seconds: float = Field(20, gt=0, description="for requests in flight when the service is stopped")
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "secret_key_fallbacks", "token_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -173,12 +179,18 @@ class Settings(DatabaseSettings):
         yield from super()._faults()
         if "*" in self._allowed_origins() and self.cors_credentials:
             yield "CORS_ORIGINS=* can't be combined with CORS_CREDENTIALS: list the origins"
+        if not self.token_keys:
+            yield "TOKEN_KEYS names no key: leave it out, or list PEM files or SECRET_KEY"
+        elif self.secret_key_fallbacks and "SECRET_KEY" not in self.token_keys:
+            yield "SECRET_KEY_FALLBACKS verify nothing while TOKEN_KEYS leaves SECRET_KEY out: list it, or remove them"
         if not self.production:
             return
         if self.secret_key is None:
             yield f"SECRET_KEY is missing: set it to {SECRET_KEY_BYTES} random bytes or more (openssl rand -base64 48)"
         else:
-            yield from _faults_of_secret(self.secret_key.get_secret_value())
+            yield from _faults_of_secret("SECRET_KEY", self.secret_key.get_secret_value())
+        for secret in self.secret_key_fallbacks:
+            yield from _faults_of_secret("SECRET_KEY_FALLBACKS: one", secret.get_secret_value())
         if self.hash_passes * self.hash_memory_kib < HASH_COST_KIB:
             yield f"HASH_PASSES times HASH_MEMORY_KIB is below {HASH_COST_KIB}: passwords would be cheap to guess"
         if self.debug:
@@ -217,8 +229,8 @@ def _faults_of_url(url: str) -> Iterator[str]:
             yield f"DATABASE_URL: sslmode is one of {', '.join(sorted(_SSL_MODES))}"
 
 
-def _faults_of_secret(secret: str) -> Iterator[str]:
+def _faults_of_secret(name: str, secret: str) -> Iterator[str]:
     if len(secret.encode(errors="surrogateescape")) < SECRET_KEY_BYTES:
-        yield f"SECRET_KEY is too short: {SECRET_KEY_BYTES} bytes at least (openssl rand -base64 48)"
+        yield f"{name} is too short: {SECRET_KEY_BYTES} bytes at least (openssl rand -base64 48)"
     elif any(mark in secret.lower() for mark in _EXAMPLE_MARKS) or len(set(secret.strip())) < 10:
-        yield "SECRET_KEY is an example's or too plain: make one of your own (openssl rand -base64 48)"
+        yield f"{name} is an example's or too plain: make one of your own (openssl rand -base64 48)"

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.config import Settings
-from service.keys import secret
+from service.keys import configured_keys
 from service.models import SCHEMA_HEAD
 from service.passwords import PasswordHasher
 from service.repositories.engine import create_engine
@@ -93,7 +93,7 @@ async def open_context(settings: Settings, database_url: str) -> AsyncIterator[C
             settings=settings,
             engine=engine,
             autocommit_engine=engine.execution_options(isolation_level="AUTOCOMMIT"),
-            tokens=_codec(settings),
+            tokens=token_codec(settings),
             passwords=passwords,
         )
     finally:
@@ -101,11 +101,14 @@ async def open_context(settings: Settings, database_url: str) -> AsyncIterator[C
         await engine.dispose()
 
 
-def _codec(settings: Settings) -> TokenCodec:
-    if settings.secret_key is None:
-        raise ValueError("settings that were not loaded by Settings.load() have no secret key")
+def token_codec(settings: Settings) -> TokenCodec:
+    """Make the codec; what the settings name is read now, and nothing is kept open.
+
+    Raises:
+        ConfigurationError: a key can't be used.
+    """
     return TokenCodec(
-        [secret(settings.secret_key.get_secret_value(), "SECRET_KEY")],
+        configured_keys(settings),
         issuer=settings.token_issuer,
         audience=settings.token_audience,
         access_seconds=settings.access_token_seconds,

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from service.config import ConfigurationError
+from service.config import ConfigurationError, Settings
 
 RSA_BITS = 2048
 """RFC 7518 §3.3: a key of RS256 has at least these."""
@@ -57,6 +57,25 @@ class Key:
     def can_sign(self) -> bool:
         """Whether this is more than a public key."""
         return self.signing is not None
+
+
+def configured_keys(settings: Settings) -> list[Key]:
+    """Return the keys that the settings name, the one that signs first. Their files are read now.
+
+    Raises:
+        ConfigurationError: a key can't be used, is named twice, or the first can't sign; a line for each fault.
+    """
+    keys: list[Key] = []
+    faults: list[str] = []
+    for entry in settings.token_keys:
+        try:
+            keys += _secrets(settings) if entry == "SECRET_KEY" else [_from_file(entry, settings)]
+        except ConfigurationError as error:
+            faults += error.faults
+    faults = faults or list(_faults_of_all(keys))
+    if faults:
+        raise ConfigurationError(faults)
+    return keys
 
 
 def secret(value: str, source: str) -> Key:
@@ -89,6 +108,31 @@ def new_pem(algorithm: Literal["EdDSA", "RS256"]) -> bytes:
     """Make a private key; return it as unencrypted PKCS#8 in PEM."""
     made = Ed25519PrivateKey.generate() if algorithm == "EdDSA" else generate_private_key(65537, MADE_RSA_BITS)
     return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _secrets(settings: Settings) -> list[Key]:
+    """Return the secret and, behind it, its fallbacks."""
+    if settings.secret_key is None:
+        raise ValueError("settings that were not loaded by Settings.load() have no secret key")
+    fallbacks = [
+        secret(fallback.get_secret_value(), f"SECRET_KEY_FALLBACKS #{number}")
+        for number, fallback in enumerate(settings.secret_key_fallbacks, 1)
+    ]
+    return [secret(settings.secret_key.get_secret_value(), "SECRET_KEY"), *fallbacks]
+
+
+def _from_file(entry: str, settings: Settings) -> Key:
+    return read_pem(Path(entry), private_only_to_us=settings.production)
+
+
+def _faults_of_all(keys: list[Key]) -> Iterator[str]:
+    if not keys[0].can_sign:
+        yield f"TOKEN_KEYS: {keys[0].source!r} is a public key, and the first has to sign: put a private one first"
+    seen: dict[str, Key] = {}
+    for key in keys:
+        if key.kid in seen:
+            yield f"TOKEN_KEYS: {seen[key.kid].source!r} and {key.source!r} are one key: name it once"
+        seen.setdefault(key.kid, key)
 
 
 def _read(path: Path) -> tuple[bytes, os.stat_result]:

@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from service import __version__
 from service.cli import main
 from service.embedded import Cluster
+from tests.support.keys import pem, public_pem
 from tests.support.processes import (
     PROGRAMS,
     ROOT,
@@ -216,6 +217,40 @@ def test_an_unusable_data_folder_is_said_in_one_line(development: dict[str, str]
     run_to_its_end("run", "--bind", "127.0.0.1:0", folder=folder, env=env)
 
 
+KEY_FAULTS = {
+    "missing key file": ("nowhere.pem", "TOKEN_KEYS: 'nowhere.pem' can't be read"),
+    "key file that holds none": ("empty.pem", "TOKEN_KEYS: 'empty.pem' holds no key in PEM"),
+    "public key first": ("public.pem,SECRET_KEY", "TOKEN_KEYS: 'public.pem' is a public key"),
+}
+
+
+@pytest.mark.parametrize(("token_keys", "said"), KEY_FAULTS.values(), ids=KEY_FAULTS.keys())
+@pytest.mark.parametrize("app_env", ["production", "development", "testing"])
+def test_a_key_that_can_not_be_used_is_said_before_anything_is_started(
+    folder: Path, database_url: str, app_env: str, token_keys: str, said: str
+) -> None:
+    (folder / "empty.pem").touch()
+    (folder / "public.pem").write_bytes(public_pem(pem("EdDSA")))
+    env = environment(APP_ENV=app_env, TOKEN_KEYS=token_keys, POSTERN_DATA_DIR=str(folder / "data"))
+    if app_env == "production":
+        env |= {"SECRET_KEY": SECRET_KEY, "DATABASE_URL": database_url}
+    assert run_to_its_end("run", "--bind", "127.0.0.1:0", folder=folder, env=env).startswith(said)
+    assert not (folder / "data" / "postgres").exists()
+
+
+@pytest.mark.parametrize(("app_env", "good"), [("production", False), ("development", True)])
+def test_production_wants_private_keys_to_be_private(
+    command_here: CommandHere, no_users: asyncpg.Connection, folder: Path, app_env: str, good: bool
+) -> None:
+    (folder / "key.pem").write_bytes(pem("EdDSA"))
+    (folder / "key.pem").chmod(0o644)
+    settings = {"APP_ENV": app_env, "TOKEN_KEYS": str(folder / "key.pem"), "POSTERN_DATA_DIR": str(folder)}
+    if good:
+        assert command_here.make_admin({}, **settings).exit_code == 0
+    else:
+        assert "chmod 600" in command_here.refuses(**settings)
+
+
 def test_the_version_is_told(tmp_path: Path) -> None:
     ended = postern("--version", folder=tmp_path, env=environment())
     assert (ended.returncode, ended.stdout) == (0, f"postern, version {__version__}\n")
@@ -408,16 +443,24 @@ def hypercorn(port: int) -> tuple[Path | str, ...]:
     return PROGRAMS / "hypercorn", "--bind", f"127.0.0.1:{port}", str(ROOT / "asgi") + ":app"
 
 
-def test_hypercorn_is_told_why_the_app_can_not_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "SECRET_KEY is missing"),
+        ({"APP_ENV": "development", "TOKEN_KEYS": "nowhere.pem"}, "TOKEN_KEYS: 'nowhere.pem' can't be read"),
+    ],
+    ids=["no settings", "no such key"],
+)
+def test_hypercorn_is_told_why_the_app_can_not_start(tmp_path: Path, settings: dict[str, str], said: str) -> None:
     ended = subprocess.run(
         [str(part) for part in (*hypercorn(free_port()), "--workers", "0")],
         cwd=tmp_path,
-        env=environment(),
+        env=environment(**settings),
         capture_output=True,
         text=True,
         timeout=15,
         check=False,
     )
     assert ended.returncode == 1
-    assert "SECRET_KEY is missing" in ended.stderr
+    assert said in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -67,6 +67,12 @@ def test_a_made_up_key_is_told_from_the_operators() -> None:
         pytest.param(
             {"secret_key": "jwt-dev-key-do-not-use-in-production-0123"}, "SECRET_KEY", id="not for production"
         ),
+        pytest.param({"secret_key_fallbacks": "short-4711"}, "SECRET_KEY_FALLBACKS", id="a short fallback"),
+        pytest.param({"secret_key_fallbacks": GOOD_SECRET + "x," + "ab" * 20}, "SECRET_KEY_FALLBACKS", id="a plain"),
+        pytest.param(
+            {"secret_key_fallbacks": f"{GOOD_SECRET}x", "token_keys": "a.pem"}, "SECRET_KEY_FALLBACKS", id="unused ones"
+        ),
+        pytest.param({"token_keys": " , "}, "TOKEN_KEYS", id="no key"),
         pytest.param({"statement_seconds": "inf"}, "STATEMENT_SECONDS", id="without end"),
         pytest.param({"secret_key": "\udcff" * 40}, "SECRET_KEY", id="bytes that are not utf-8"),
         pytest.param({"database_url": None}, "DATABASE_URL", id="no database"),
@@ -93,6 +99,7 @@ def test_production_refuses_in_one_line_without_the_value(changes: dict[str, Any
     assert "\n" not in line
     assert "4711" not in line
     assert str(changes.get("secret_key")) not in line
+    assert GOOD_SECRET not in line
 
 
 def test_each_fault_has_a_line() -> None:
@@ -125,13 +132,38 @@ def test_origins_are_trimmed() -> None:
     assert settings.cors_origins == ("https://a.example.com", "https://b.example.com")
 
 
+def test_the_secret_signs_by_default() -> None:
+    assert Settings.load(**GOOD).token_keys == ("SECRET_KEY",)
+
+
+def test_keys_and_former_secrets_are_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN_KEYS", "/run/keys/new.pem , SECRET_KEY,")
+    monkeypatch.setenv("SECRET_KEY_FALLBACKS", f" {GOOD_SECRET}x ,{GOOD_SECRET}y")
+
+    settings = Settings.load(**GOOD)
+
+    assert settings.token_keys == ("/run/keys/new.pem", "SECRET_KEY")
+    assert [secret.get_secret_value() for secret in settings.secret_key_fallbacks] == [
+        GOOD_SECRET + "x",
+        GOOD_SECRET + "y",
+    ]
+
+
+def test_a_former_secret_may_be_any_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environb, b"SECRET_KEY_FALLBACKS", bytes(range(0x80, 0xB0)))
+
+    [fallback] = Settings.load(**GOOD).secret_key_fallbacks
+
+    assert fallback.get_secret_value().encode(errors="surrogateescape") == bytes(range(0x80, 0xB0))
+
+
 def test_32_bytes_may_be_fewer_letters() -> None:
     assert Settings.load(**GOOD | {"secret_key": "äöüßéèêàçñøåæœÿþ"}).names_its_secret
 
 
 @pytest.mark.parametrize("show", [repr, str, lambda settings: settings.model_dump_json()], ids=["repr", "str", "json"])
 def test_settings_do_not_show_their_secrets(show: Callable[[Settings], str]) -> None:
-    shown = show(Settings.load(**GOOD, metrics_token="token-4711"))
+    shown = show(Settings.load(**GOOD, metrics_token="token-4711", secret_key_fallbacks=GOOD_SECRET + "4711"))
 
     assert GOOD_SECRET not in shown
     assert "4711" not in shown
