@@ -14,6 +14,9 @@ from service.api.guards import bearer_token
 from service.context import NotReady
 from service.errors import InvalidToken, NotFound, ServiceError, Unavailable, explanation, kinds
 
+JWKS_SECONDS = 300
+"""For how long others may keep our public keys; a new one is listed longer than that before it signs (docs/keys.md)."""
+
 blueprint = Blueprint("root", __name__)
 
 
@@ -27,6 +30,7 @@ async def index() -> Response:
         "health": "/livez",
         "readiness": "/readyz",
         "metrics": "/metrics",
+        "jwks": "/.well-known/jwks.json",
     }
     return jsonify(name="postern", version=__version__, links=links)
 
@@ -44,6 +48,14 @@ async def get_problem(slug: str) -> Response:
         if kind.slug() == slug:
             return jsonify(_problem(kind))
     raise NotFound
+
+
+@blueprint.get("/.well-known/jwks.json")
+async def jwks() -> Response:
+    """List the public keys that verify our tokens (RFC 7517 §5); empty while a secret signs them."""
+    answer = jsonify(get_context().tokens.jwks())
+    answer.headers["Cache-Control"] = f"public, max-age={JWKS_SECONDS}"
+    return answer
 
 
 @blueprint.get("/livez")

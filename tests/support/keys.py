@@ -30,9 +30,13 @@ CLAIMS = Claims(
 ALGORITHMS: tuple[Algorithm, ...] = ("HS256", "EdDSA", "RS256")
 
 
-@cache
 def pem(algorithm: Literal["EdDSA", "RS256"], name: str = "a") -> bytes:
     """A private key's file: the same for the same name."""
+    return _made(algorithm, name)
+
+
+@cache
+def _made(algorithm: Literal["EdDSA", "RS256"], name: str) -> bytes:
     return new_pem(algorithm)
 
 
