@@ -1,55 +1,32 @@
-"""The `postern` command. Whatever goes wrong before the service runs is said in one line, with what to do about it."""
+"""The `postern` command: serving, and administrators."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 import sys
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import alembic.command
 import alembic.config
 import click
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from service import __version__, logs
 from service.api.schemas import NewUser
-from service.config import SECRET_KEY_BYTES, ConfigurationError, Settings
-from service.context import Context, NotReady, open_context, token_codec
-from service.database import data_folder, database
+from service.cli.keys import keys
+from service.cli.start import load, say, says_what_to_do
+from service.config import ConfigurationError, Settings
+from service.context import Context, NotReady, open_context
+from service.database import database
 from service.edge import before_the_app
-from service.embedded import EmbeddedPostgresError
-from service.errors import ServiceError
 from service.server.http1 import ServerConfig
-from service.server.run import CannotServe, run
+from service.server.run import run
 from service.services import users
 from service.stack import create_asgi
-
-
-def says_what_to_do(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn what people can mend into lines on standard error and exit status 1."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except ConfigurationError as error:
-            sys.exit("\n".join(f"postern: {fault}" for fault in error.faults))
-        except (CannotServe, EmbeddedPostgresError, NotReady) as error:
-            sys.exit(f"postern: {error}")
-        except ServiceError as error:
-            sys.exit(f"postern: {error.title}")
-        except OSError as error:
-            sys.exit(f"postern: {error.strerror or error}: {error.filename}")
-
-    return wrapped
 
 
 @click.group()
@@ -58,12 +35,15 @@ def main() -> None:
     """Accounts, tokens, posts and comments over HTTP. Settings come from the environment and `.env` (README)."""
 
 
+main.add_command(keys)
+
+
 @main.command("run")
 @click.option("--bind", default="127.0.0.1:8000", show_default=True, metavar="HOST:PORT", help="where to listen")
 @says_what_to_do
 def run_command(bind: str) -> None:
     """Serve. Development migrates before; without DATABASE_URL its database is an embedded one, with an admin."""
-    settings = _load()
+    settings = load()
     logs.configure(settings.log_level, as_json=settings.production)
     with database(settings) as url:
         if settings.app_env == "development":
@@ -94,39 +74,15 @@ def create_admin(username: str, email: str, password: str) -> None:
     except ValidationError as error:
         faults = [f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors(include_input=False)]
         raise ConfigurationError(faults) from None
-    settings = _load()
+    settings = load()
     with database(settings) as url:
         asyncio.run(_with_context(settings, url, lambda context: _add_admin(context, form)))
-    _say(f"admin {form.username} <{form.email}> made")
-
-
-def _load() -> Settings:
-    """Read the settings; in development the signing key is kept, so that a restart logs nobody out."""
-    settings = Settings.load()
-    if settings.app_env == "development" and not settings.names_its_secret:
-        secret = SecretStr(_kept_secret(data_folder() / "secret_key"))
-        settings = settings.model_copy(update={"secret_key": secret})
-    token_codec(settings)  # keys that can't be used are said before anything is started
-    return settings
-
-
-def _kept_secret(file: Path) -> str:
-    """Return what the file keeps; whoever starts first writes it, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent) as made:  # of mode 0600
-        made.write(secrets.token_urlsafe(32))
-        made.flush()
-        with suppress(FileExistsError):
-            os.link(made.name, file)
-    kept = file.read_text()
-    if len(kept) < SECRET_KEY_BYTES:
-        raise ConfigurationError([f"{file} holds no key: remove it, and a new one is made"])
-    return kept
+    say(f"admin {form.username} <{form.email}> made")
 
 
 def _migrate(url: str) -> None:
     """Run what `alembic upgrade head` runs, on this database."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / "alembic.ini").is_file():
         raise NotReady("no migrations here: run in a checkout, or set APP_ENV=production and migrate before")
     config = alembic.config.Config(root / "alembic.ini", attributes={"database_url": url})
@@ -148,7 +104,7 @@ async def _with_an_admin(context: Context) -> None:
             return
     password = secrets.token_urlsafe(12)
     await users.register(context, username="admin", email="admin@example.com", password=password, role="admin")
-    _say(f"admin made: email admin@example.com, password {password}  (shown this once)")
+    say(f"admin made: email admin@example.com, password {password}  (shown this once)")
 
 
 async def _add_admin(context: Context, form: NewUser) -> None:
@@ -173,8 +129,4 @@ def _server_config(settings: Settings, bind: str) -> ServerConfig:
 
 
 def _announce(address: str) -> None:
-    _say(f"{address if address.startswith('unix:') else 'http://' + address}  (Ctrl-C stops it)")
-
-
-def _say(line: str) -> None:
-    click.echo(f"postern: {line}")
+    say(f"{address if address.startswith('unix:') else 'http://' + address}  (Ctrl-C stops it)")
