@@ -118,6 +118,25 @@ async def test_changing_the_key_logs_nobody_out(
         assert await is_signed_in(last.client, await refreshed(last.client, after))
 
 
+@pytest.mark.parametrize("steps", ROTATIONS.values(), ids=ROTATIONS.keys())
+async def test_a_lost_answer_is_given_again_byte_for_byte_by_a_process_that_signs_with_another_key(
+    serve: Serve,
+    accounts: Accounts,
+    database: asyncpg.Connection,
+    eddsa: str,
+    rs256: str,
+    steps: Callable[[str, str], tuple[Values, Values, Values, Values]],
+) -> None:
+    _, both, turned, _ = steps(eddsa, rs256)
+    ann = await accounts.add("ann")
+    async with serve(**both) as first, serve(**turned) as second:
+        signed_in = await Accounts(first.client, database).log_in(ann)
+
+        lost = await refreshed(first.client, signed_in)
+
+        assert await refreshed(second.client, signed_in) == lost
+
+
 async def test_a_process_with_the_public_key_reads_what_the_private_key_signed(
     serve: Serve, accounts: Accounts, database: asyncpg.Connection, eddsa: str, key_file: Callable[..., str]
 ) -> None:
