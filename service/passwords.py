@@ -7,13 +7,15 @@ threads; a bounded number may wait, for a bounded time, and whoever comes after 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 from argon2 import PasswordHasher as Argon2
@@ -29,6 +31,10 @@ DEAREST_COST_KIB = 2**20
 """Memory, and passes times memory, of the dearest stored hash that is checked at all: about half a second."""
 MOST_LANES = 16
 """The library starts a thread for each."""
+NICENESS = 10
+"""Of the threads that hash: a tenth of what another thread gets where they compete, all where they don't."""
+LATEST_TURN_SECONDS = 30
+"""Longer than that nobody is sent away."""
 LONGEST_HASH = 512
 """Characters."""
 
@@ -39,42 +45,46 @@ class PasswordHasher:
     def __init__(self, *, passes: int, memory_kib: int, threads: int, queue: int, wait_seconds: float) -> None:
         self._argon2 = Argon2(time_cost=passes, memory_cost=memory_kib, parallelism=1)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_give_way)
-        self._free = asyncio.Semaphore(threads)
-        self._places = threads + queue
+        # Twice as many as threads: while one asks the database, another hashes.
+        self._places = asyncio.Semaphore(2 * threads)
+        self._queue = queue
+        self._waiting = 0
         self._wait_seconds = wait_seconds
+        started = time.perf_counter()
         self._nobodys_hash = self._argon2.hash(secrets.token_urlsafe())
+        self._turns = _Turns((time.perf_counter() - started) / threads)
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Take a place in the queue, to be held around everything that belongs to checking or setting a password: who
-        finds none has cost the database nothing.
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Wait for a place, to be held around all that belongs to checking or setting a password: whoever finds none
+        has cost the database nothing, and few enough have one to leave it to others.
 
         Raises:
-            Unavailable: there is none.
+            Unavailable: too many are waiting, or this one waited too long.
         """
-        if not self._places:
-            raise Unavailable("Too many passwords are being checked")
-        self._places -= 1
+        if self._places.locked() and self._waiting >= self._queue:
+            raise self._refusal()
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise self._refusal() from error
+        finally:
+            self._waiting -= 1
         try:
             yield
         finally:
-            self._places += 1
+            self._places.release()
 
     async def hash(self, password: str) -> str:
-        """Return a new hash.
-
-        Raises:
-            Unavailable: no thread was free in time.
-        """
+        """Return a new hash."""
         return await self._run(lambda: self._argon2.hash(password))
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
         """Tell whether the password belongs to the hash.
 
         For ``None``, an unknown user, and for a hash that is none, it is no at the same cost.
-
-        Raises:
-            Unavailable: as for `hash`.
         """
         return await self._run(lambda: self._matches(password, password_hash))
 
@@ -99,24 +109,33 @@ class PasswordHasher:
         return False
 
     async def _run(self, work: Callable[[], T]) -> T:
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                await self._free.acquire()
-        except TimeoutError as error:
-            raise Unavailable("Too many passwords are being checked") from error
-        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
-        # Not before the work is done: a caller that was cancelled has not stopped its thread.
-        future.add_done_callback(lambda _: self._free.release())
-        return await asyncio.shield(future)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    def _refusal(self) -> Unavailable:
+        return Unavailable("Too many passwords are being checked", retry_after_seconds=self._turns.give())
+
+
+class _Turns:
+    """Tells those who are refused when to come again: one after the other, not all at the same moment."""
+
+    def __init__(self, seconds_each: float) -> None:
+        self._seconds_each = seconds_each
+        self._last = 0.0
+
+    def give(self) -> int:
+        """Return in how many seconds the next one's turn is."""
+        now = time.monotonic()
+        self._last = min(max(self._last, now) + self._seconds_each, now + LATEST_TURN_SECONDS)
+        return math.ceil(self._last - now)
 
 
 def _give_way() -> None:
-    """Let every other thread of the machine go first, the event loop's above all: a hash has time.
+    """Let other threads go first, the event loop's above all: a hash has time.
 
     On Linux a thread has a niceness of its own; elsewhere it would be the whole process's.
     """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _is_affordable(password_hash: str) -> bool:

@@ -58,7 +58,7 @@ async def log_in(context: Context, login: Login, *, caller: Caller) -> tuple[Tok
         RateLimited: too many logins, or a lock.
         Unavailable: too many passwords are being checked.
     """
-    with context.passwords.place():
+    async with context.passwords.place():
         account, user = await _find(context, login)
         target = Target(account, caller.network)
         if not login.oauth:  # whose rate is that of its route alone
@@ -115,7 +115,7 @@ async def change_password(context: Context, principal: Principal, current: str, 
     user = principal.user
     await spend(context, Rate.PASSWORD, f"user:{user.id}")
     check_new_password(new, username=user.username, email=user.email, pointer="/new_password")
-    with context.passwords.place():
+    async with context.passwords.place():
         for _ in range(ROUNDS):
             if not await context.passwords.verify(current, user.password_hash):
                 raise ValidationFailed(faults=(FieldFault("/current_password", "wrong_password", "It is another"),))

@@ -25,7 +25,7 @@ async def register(context: Context, *, username: str, email: str, password: str
         Unavailable: too many passwords are being hashed.
     """
     check_new_password(password, username=username, email=email, pointer="/password")
-    with context.passwords.place():
+    async with context.passwords.place():
         password_hash = await context.passwords.hash(password)
     async with context.transaction() as work:
         return await work.users.add(username=username, email=email, password_hash=password_hash, role=role)

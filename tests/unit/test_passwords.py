@@ -5,12 +5,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 import argon2
 import pytest
 from service.errors import Unavailable
-from service.passwords import PasswordHasher
+from service.passwords import NICENESS, PasswordHasher
 
 MakeHasher = Callable[..., PasswordHasher]
 
@@ -131,7 +130,7 @@ async def test_hashing_gives_way_to_everything_else(make_hasher: MakeHasher) -> 
     hashing = await make_hasher()._run(lambda: os.getpriority(os.PRIO_PROCESS, 0))
 
     # Elsewhere a thread has no niceness of its own, and the process keeps the one it has.
-    assert hashing == (19 if sys.platform == "linux" else before)
+    assert hashing == (NICENESS if sys.platform == "linux" else before)
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
@@ -148,58 +147,40 @@ async def test_the_loop_goes_on_meanwhile(make_hasher: MakeHasher) -> None:
 
 async def test_whoever_comes_to_a_full_queue_is_refused_at_once(make_hasher: MakeHasher) -> None:
     hasher = make_hasher(threads=1, queue=2)
+    leave, served = asyncio.Event(), []
 
-    with hasher.place(), hasher.place(), hasher.place(), pytest.raises(Unavailable), hasher.place():
-        pytest.fail("a fourth place")
-    with hasher.place():
+    async def stay() -> None:
+        async with hasher.place():
+            await leave.wait()
+            served.append(await hasher.hash("x"))
+
+    staying = [asyncio.create_task(stay()) for _ in range(4)]  # two have a place, two wait
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await stay()
+    leave.set()
+    await asyncio.gather(*staying)
+
+    assert len(served) == 4
+
+
+async def test_whoever_waits_too_long_is_refused_and_leaves_no_place_taken(make_hasher: MakeHasher) -> None:
+    hasher = make_hasher(threads=1, queue=1, wait_seconds=0.02)
+    async with hasher.place(), hasher.place():
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                async with hasher.place():
+                    pytest.fail("a third place")
+
+    async with hasher.place():
         assert await hasher.hash("x")
 
 
-async def test_whoever_waits_too_long_is_refused(make_hasher: MakeHasher) -> None:
-    hasher = make_hasher(threads=1, wait_seconds=0.05)
-    go_on = threading.Event()
-    blocked = asyncio.create_task(hasher._run(go_on.wait))
-    await asyncio.sleep(0)
-
-    with pytest.raises(Unavailable):
-        await hasher.hash("x")
-    go_on.set()
-    assert await blocked
-
-
-async def test_who_was_refused_leaves_no_place_taken(make_hasher: MakeHasher) -> None:
-    hasher = make_hasher(threads=1, queue=1, wait_seconds=0.02)
-    go_on = threading.Event()
-    blocked = asyncio.create_task(hasher._run(go_on.wait))
-    await asyncio.sleep(0)
-    for _ in range(3):
-        with pytest.raises(Unavailable):
-            await hasher.hash("x")
-    go_on.set()
-    await blocked
-
-    assert await hasher.hash("x")
-
-
-async def test_a_cancelled_caller_keeps_its_thread_until_the_hash_is_done(make_hasher: MakeHasher) -> None:
-    hasher = make_hasher(threads=1, wait_seconds=0.05)
-    go_on = threading.Event()
-    cancelled = asyncio.create_task(hasher._run(go_on.wait))
-    await asyncio.sleep(0)
-    cancelled.cancel()
-    with suppress(asyncio.CancelledError):
-        await cancelled
-
-    with pytest.raises(Unavailable):
-        await hasher.hash("x")
-    go_on.set()
-
-
 async def test_cancelled_callers_leave_no_place_taken(make_hasher: MakeHasher) -> None:
-    hasher = make_hasher(threads=1, queue=4)
+    hasher = make_hasher(threads=1, queue=3)
 
     async def in_place() -> str:
-        with hasher.place():
+        async with hasher.place():
             return await hasher.hash("x")
 
     tasks = [asyncio.create_task(in_place()) for _ in range(5)]
@@ -209,6 +190,21 @@ async def test_cancelled_callers_leave_no_place_taken(make_hasher: MakeHasher) -
     await asyncio.gather(*tasks, return_exceptions=True)
 
     assert await asyncio.gather(*(in_place() for _ in range(5)))
+
+
+async def test_those_who_are_refused_are_told_to_come_one_after_the_other(make_hasher: MakeHasher) -> None:
+    hasher = make_hasher(threads=1, queue=0)
+    async with hasher.place(), hasher.place():
+        told = []
+        for _ in range(2000):
+            with pytest.raises(Unavailable) as refused:
+                async with hasher.place():
+                    pytest.fail("a third place")
+            told.append(int(refused.value.headers["Retry-After"]))
+
+    assert told[0] == 1
+    assert told == sorted(told)
+    assert 1 < told[-1] <= 30
 
 
 async def test_as_many_run_at_once_as_there_are_threads(make_hasher: MakeHasher) -> None:
