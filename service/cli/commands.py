@@ -26,6 +26,7 @@ from service.edge import before_the_app
 from service.server.http1 import ServerConfig
 from service.server.run import run
 from service.services import users
+from service.services.purge import purge
 from service.stack import create_asgi
 
 
@@ -80,6 +81,15 @@ def create_admin(username: str, email: str, password: str) -> None:
     say(f"admin {form.username} <{form.email}> made")
 
 
+@main.command("purge")
+@says_what_to_do
+def purge_command() -> None:
+    """Remove what has expired, as the service does by itself: sessions, revocations, rate counts, failed logins."""
+    settings = load()
+    with database(settings) as url:
+        asyncio.run(_with_context(settings, url, _purge))
+
+
 def _migrate(url: str) -> None:
     """Run what `alembic upgrade head` runs, on this database."""
     root = Path(__file__).resolve().parents[2]
@@ -110,6 +120,11 @@ async def _with_an_admin(context: Context) -> None:
 async def _add_admin(context: Context, form: NewUser) -> None:
     await context.check_schema()
     await users.register(context, username=form.username, email=form.email, password=form.password, role="admin")
+
+
+async def _purge(context: Context) -> None:
+    await context.check_schema()
+    say(f"{await purge(context)} expired rows removed")
 
 
 def _server_config(settings: Settings, bind: str) -> ServerConfig:

@@ -35,7 +35,8 @@ def says_what_to_do(command: Callable[..., None]) -> Callable[..., None]:
         except (CannotServe, EmbeddedPostgresError, NotReady) as error:
             sys.exit(f"postern: {error}")
         except ServiceError as error:
-            sys.exit(f"postern: {error.title}")
+            faults = [f"{fault.pointer.removeprefix('/')}: {fault.message}" for fault in error.faults]
+            sys.exit("\n".join(f"postern: {fault}" for fault in faults or [error.title]))
         except OSError as error:
             sys.exit(f"postern: {error.strerror or error}: {error.filename}")
 

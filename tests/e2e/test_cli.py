@@ -320,10 +320,20 @@ def test_an_admin_that_was_made_can_log_in(
         ({"--email": "nonsense"}, "email"),
         ({"--username": "a"}, "username"),
         ({"--password": "short"}, "password"),
+        ({"--password": "password123"}, "password"),
+        ({"--password": "Second@Example.com"}, "password"),
         ({"--email": "FIRST@example.com"}, "Email already registered"),
         ({"--username": "First"}, "Username already taken"),
     ],
-    ids=["bad email", "bad username", "bad password", "email taken", "username taken"],
+    ids=[
+        "bad email",
+        "bad username",
+        "bad password",
+        "common password",
+        "email as password",
+        "email taken",
+        "username taken",
+    ],
 )
 def test_an_admin_that_can_not_be_is_refused_in_one_line(
     command_here: CommandHere, no_users: asyncpg.Connection, changes: dict[str, str], said: str
@@ -342,6 +352,28 @@ async def test_the_admin_is_an_admin_in_the_database_and_its_password_is_not(
     row = await no_users.fetchrow("SELECT username, role, is_active, password_hash FROM users")
     assert (row["username"], row["role"], row["is_active"]) == ("second", "admin", True)
     assert row["password_hash"].startswith("$argon2id$")
+
+
+async def test_purging_removes_what_has_expired(
+    no_users: asyncpg.Connection, production: dict[str, str], tmp_path: Path
+) -> None:
+    await no_users.execute("TRUNCATE token_blocklist")
+    for when in ("-1 second", "1 hour"):
+        await no_users.execute(f"INSERT INTO token_blocklist VALUES (gen_random_uuid(), now() + interval '{when}')")
+
+    ended = postern("purge", folder=tmp_path, env=production)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.endswith("postern: 1 expired rows removed\n")
+    assert await no_users.fetchval("SELECT count(*) FROM token_blocklist") == 1
+
+
+async def test_turning_the_rate_limits_off_in_production_is_warned_of(
+    production: dict[str, str], tmp_path: Path
+) -> None:
+    with running(*SERVE, folder=tmp_path, env=production | {"RATE_LIMIT_ENABLED": "false"}) as server:
+        warned = [line["message"] for line in server.log_lines() if line["level"] == "warning"]
+    assert [message for message in warned if "RATE_LIMIT_ENABLED" in message]
 
 
 # Development
