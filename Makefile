@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.txt
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: help run test check test-flask bench lock install clean
+.PHONY: help run test check test-flask bench bench-logins lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -36,6 +36,9 @@ lock: $(INSTALLED) ## Write the lock files anew; what is locked stays unless pyp
 
 bench: $(INSTALLED) ## Measure the bridge beside its peers
 	$(BIN)/python -m bench.bridge_concurrency
+
+bench-logins: $(INSTALLED) ## Measure what 500 logins at once cost everybody else
+	$(BIN)/python -m bench.login_storm
 
 install: $(INSTALLED) ## Make the virtual environment
 
