@@ -9,7 +9,7 @@ from service import trace
 from service.api import auth, oauth, root, users
 from service.api.limits import tell_allowance
 from service.config import Settings
-from service.errors import NotAcceptable
+from service.errors import MalformedRequest, NotAcceptable
 from service.web import operations, problems
 from service.web.converters import RowIdConverter
 
@@ -51,11 +51,16 @@ def _refuse_early() -> None:
         trace.current.get().route = rule.rule + "/" * rule.alias
     if isinstance(request.routing_exception, HTTPException):
         raise request.routing_exception
-    if request.path.startswith("/api/") and not _accepts_json():
+    in_api = request.path.startswith("/api/")
+    if in_api and not _accepts_json():
         raise NotAcceptable
     if request.content_length or request.headers.get("Transfer-Encoding"):
         request.get_data()  # refuses what is too large
     operations.refuse_other_media_types()
+    if trace.current.get().two_authorizations:
+        raise MalformedRequest("Malformed request: more than one Authorization")
+    if not in_api:
+        operations.refuse_malformed_query()  # in the API that comes later, behind the token
 
 
 def _accepts_json() -> bool:

@@ -165,10 +165,10 @@ class _Exchange:
             return MethodNotAllowed(headers={"Allow": ", ".join(METHODS)})
         if b"//" in self._raw_path or b"%2f" in self._raw_path.lower():
             return NotFound()  # werkzeug would take them for other paths, and a proxy's rules would not
-        if b"%" in target and not _is_text(unquote_to_bytes(target)):
-            return MalformedRequest("Malformed request: the URL is not text in UTF-8")
-        if sum(name == b"authorization" for name, _ in scope["headers"]) > 1:
-            return MalformedRequest("Malformed request: more than one Authorization")
+        if not _is_text(self._raw_path):
+            return MalformedRequest("Malformed request: the path is not text in UTF-8")
+        self._trace.malformed_query = not _is_text(scope["query_string"])
+        self._trace.two_authorizations = sum(name == b"authorization" for name, _ in scope["headers"]) > 1
         if self._edge.draining and self._path == "/readyz":
             return Unavailable("The service is stopping")
         return None
@@ -308,9 +308,12 @@ def before_the_app(status: int, under_way: bool) -> tuple[int, Headers, bytes]:
     return refusal.status, headers + SECURITY_HEADERS, refusal.to_json(trace.request_id).encode()
 
 
-def _is_text(data: bytes) -> bool:
+def _is_text(quoted: bytes) -> bool:
+    """Tell whether a part of a URL stands for UTF-8 without U+0000."""
+    if b"%" not in quoted:
+        return True
     try:
-        return "\0" not in data.decode()
+        return "\0" not in unquote_to_bytes(quoted).decode()
     except UnicodeDecodeError:
         return False
 

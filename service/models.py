@@ -85,7 +85,7 @@ class Session(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     refresh_jti: Mapped[uuid.UUID]
     parent_jti: Mapped[uuid.UUID | None]
-    access_jti: Mapped[uuid.UUID] = mapped_column(server_default=text("gen_random_uuid()"))
+    access_jti: Mapped[uuid.UUID] = mapped_column(server_default=text("'00000000-0000-0000-0000-000000000000'::uuid"))
     kid: Mapped[str] = mapped_column(Text, server_default="")
     issued_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
     access_expires_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())

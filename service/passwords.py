@@ -56,8 +56,8 @@ class PasswordHasher:
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        """Wait for a place, to be held around all that belongs to checking or setting a password: whoever finds none
-        has cost the database nothing, and few enough have one to leave it to others.
+        """Wait for a place, to be held around all that belongs to checking or setting a password: few enough have one to
+        leave the database to others.
 
         Raises:
             Unavailable: too many are waiting, or this one waited too long.
@@ -135,7 +135,9 @@ def _give_way() -> None:
     On Linux a thread has a niceness of its own; elsewhere it would be the whole process's.
     """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        thread = threading.get_native_id()
+        # Never back up: only root may, and a service that was started with less priority has its reason.
+        os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 def _is_affordable(password_hash: str) -> bool:

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import jwt
 from jwt.api_jws import PyJWS
@@ -165,7 +166,7 @@ class TokenCodec:
         try:
             # The key's one algorithm, never the header's: a public key must not become the secret of an HMAC.
             decoded = self._jws.decode_complete(token, key.verifying, algorithms=[key.algorithm])
-            payload = json.loads(decoded["payload"])
+            payload = _json(decoded["payload"])
         except (jwt.PyJWTError, ValueError, RecursionError) as error:
             raise InvalidToken from error
         header = decoded["header"]
@@ -178,7 +179,7 @@ class TokenCodec:
     def _named_by(self, token: str) -> Key:
         """Return the key that the header names; nothing else in it is believed before the signature is."""
         try:
-            header = json.loads(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))
+            header = _json(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))
             return self._keys[header["kid"]]
         except (ValueError, RecursionError, TypeError, LookupError) as error:
             raise InvalidToken from error
@@ -208,6 +209,15 @@ class TokenCodec:
             issued_at=datetime.datetime.fromtimestamp(issued, datetime.UTC),
             expires_at=datetime.datetime.fromtimestamp(expires, datetime.UTC),
         )
+
+
+def _json(content: bytes) -> Any:
+    """Return what is UTF-8 and completely valid JSON (RFC 7519 §7.2); `json.loads` of bytes insists on neither."""
+    return json.loads(content.decode(), parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _seconds(value: object) -> int:

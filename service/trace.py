@@ -22,13 +22,16 @@ class Allowance:
 @dataclass(slots=True)
 class Trace:
     """One request: ``route`` is the rule that matched (``/api/users/<int:user_id>``), never the path; ``allowance`` the
-    one that is nearest to its end, of those that were asked.
+    one that is nearest to its end, of those that were asked. ``malformed_query`` and ``two_authorizations`` are for the
+    app to refuse, in its order: the edge sees them, and does not know which routes there are.
     """
 
     request_id: str
     route: str | None = None
     user_id: int | None = None
     allowance: Allowance | None = None
+    malformed_query: bool = False
+    two_authorizations: bool = False
 
 
 _NONE = Trace(request_id="-")

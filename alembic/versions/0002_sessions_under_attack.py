@@ -12,9 +12,11 @@ TIMESTAMP = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    # The defaults let processes of the version before go on until they are replaced.
-    uuid_default, now = sa.text("gen_random_uuid()"), sa.func.now()
-    op.add_column("sessions", sa.Column("access_jti", sa.Uuid, nullable=False, server_default=uuid_default))
+    # The defaults let processes of the version before go on until they are replaced, and are constant or now(), so that
+    # the table is not rewritten. A password change does not reach access tokens that such a process has made: they are
+    # good for their 15 minutes. No release has had that version.
+    nil, now = sa.text("'00000000-0000-0000-0000-000000000000'::uuid"), sa.func.now()
+    op.add_column("sessions", sa.Column("access_jti", sa.Uuid, nullable=False, server_default=nil))
     op.add_column("sessions", sa.Column("kid", sa.Text, nullable=False, server_default=""))
     op.add_column("sessions", sa.Column("issued_at", TIMESTAMP, nullable=False, server_default=now))
     op.add_column("sessions", sa.Column("access_expires_at", TIMESTAMP, nullable=False, server_default=now))

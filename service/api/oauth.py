@@ -98,6 +98,10 @@ def _refuse_request(refused: TokenRequestRefused) -> tuple[Response, int]:
 
 
 @blueprint.errorhandler(BadRequest)
+def _refuse_malformed(refusal: ServiceError) -> tuple[Response, int]:
+    return jsonify(error="invalid_request", error_description=refusal.title), 400
+
+
 @blueprint.errorhandler(Unauthorized)
 @blueprint.errorhandler(Denied)
 def _refuse_grant(refusal: ServiceError) -> tuple[Response, int]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Executable, Select, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -34,7 +35,7 @@ class FailureReader:
         """Return the tallies that there are, by network."""
         return await self._tallies(_of(account, networks))
 
-    async def _tallies(self, statement: Select[str, int, float | None]) -> dict[str, Tally]:
+    async def _tallies(self, statement: Executable) -> dict[str, Tally]:
         rows = await self._session.execute(statement)
         return {network: Tally(failures, max(0.0, float(seconds or 0))) for network, failures, seconds in rows}
 
@@ -42,15 +43,29 @@ class FailureReader:
 class Failures(FailureReader):
     """What can be done to the tallies, inside a transaction."""
 
-    async def lock(self, account: str, networks: Collection[str], *, create: bool = False) -> dict[str, Tally]:
-        """Return the tallies and keep others from changing them until the transaction ends."""
-        if create:
-            rows = [
-                {"account": account, "network": network, "expires_at": func.now() + MEMORY}
-                for network in sorted(networks)
-            ]
-            await self._session.execute(insert(LoginFailures).values(rows).on_conflict_do_nothing())
+    async def lock(self, account: str, networks: Collection[str]) -> dict[str, Tally]:
+        """Return the tallies that there are, and keep others from changing them until the transaction ends."""
         return await self._tallies(_of(account, networks).order_by(LoginFailures.network).with_for_update())
+
+    async def open(self, account: str, networks: Collection[str]) -> dict[str, Tally]:
+        """Return a tally for each network, made where there was none, and keep others from changing them.
+
+        The upsert takes the rows in one order, and makes those anew that somebody removes meanwhile.
+        """
+        rows = [
+            {"account": account, "network": network, "expires_at": func.now() + MEMORY} for network in sorted(networks)
+        ]
+        opened = insert(LoginFailures).values(rows)
+        over = LoginFailures.expires_at <= func.now()
+        statement = opened.on_conflict_do_update(
+            index_elements=[LoginFailures.account, LoginFailures.network],
+            set_={
+                "failures": case((over, 0), else_=LoginFailures.failures),
+                "locked_until": case((over, None), else_=LoginFailures.locked_until),
+                "expires_at": opened.excluded.expires_at,
+            },
+        )
+        return await self._tallies(statement.returning(*_COLUMNS))
 
     async def set(self, account: str, network: str, *, failures: int, lock: datetime.timedelta | None) -> None:
         """Store a tally that was locked for this."""
@@ -68,7 +83,13 @@ class Failures(FailureReader):
         await self._session.execute(delete(LoginFailures).where(*where))
 
 
-def _of(account: str, networks: Collection[str]) -> Select[str, int, float | None]:
-    seconds = func.extract("epoch", LoginFailures.locked_until - func.clock_timestamp())
-    columns = select(LoginFailures.network, LoginFailures.failures, seconds)
-    return columns.where(LoginFailures.account == account, LoginFailures.network.in_(networks))
+_COLUMNS = (
+    LoginFailures.network,
+    LoginFailures.failures,
+    func.extract("epoch", LoginFailures.locked_until - func.clock_timestamp()),
+)
+
+
+def _of(account: str, networks: Collection[str]) -> Select[str, int, Any]:
+    remembered = LoginFailures.expires_at > func.now()
+    return select(*_COLUMNS).where(LoginFailures.account == account, LoginFailures.network.in_(networks), remembered)

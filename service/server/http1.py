@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from typing import cast
+from typing import Any, cast
 
 import h11
 from hypercorn.asyncio.tcp_server import TCPServer
@@ -33,10 +33,30 @@ class ServerConfig(Config):
     refuse: Callable[[int, bool], Refusal]
 
 
+class LastRequest(h11.Connection):
+    """A connection that does not look at what stands behind its last request (RFC 9112 §9.6).
+
+    To h11 that is a fault, and Hypercorn would answer the fault in place of what the request has done.
+    """
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what has arrived, unless nothing more is to be read."""
+        if not data or self.their_state is not h11.MUST_CLOSE:
+            super().receive_data(data)
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """Return the next event of the request."""
+        return h11.NEED_DATA if self.their_state is h11.MUST_CLOSE else super().next_event()
+
+
 class StrictHTTP1(H11Protocol):
     """Hypercorn's HTTP/1.1, without the ways out of it, and with refusals that look like all others."""
 
     _method = b""  # of the request that is being looked at
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.connection = LastRequest(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Ignore `Upgrade: h2c`, as RFC 9110 §7.8 allows: HTTP/2 is spoken by ALPN, where there is TLS."""

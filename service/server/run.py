@@ -34,7 +34,7 @@ def run(
     """
     # The one seam with Hypercorn: the names under which it finds its connections and their HTTP/1.1.
     hypercorn.asyncio.run.TCPServer = BoundedConnection  # type: ignore[attr-defined]  # not exported
-    hypercorn.protocol.H11Protocol = StrictHTTP1  # type: ignore[attr-defined]  # not exported
+    hypercorn.protocol.H11Protocol = StrictHTTP1  # type: ignore[attr-defined,assignment]  # not exported, not *args
     sockets = _listen(config)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import unicodedata
 from dataclasses import dataclass
 
 from service.context import Context
@@ -28,9 +29,8 @@ from service.services.password_rules import check_new_password
 from service.services.principal import Principal, holder
 from service.tokens import Claims, TokenPair, generation, new_jti, next_jti
 
-EMAIL_LIMIT = 120
-USERNAME_LIMIT = 80
-"""Characters (contract: Users)."""
+NAME_LIMIT = 4 * 120
+"""Characters of the longest name that is looked for: an email (contract: Users), each letter with three marks."""
 RETRY = datetime.timedelta(seconds=10)
 """For how long after an exchange its parent gets the same pair again (contract: Accounts and tokens)."""
 ROUNDS = 3
@@ -136,9 +136,9 @@ async def _find(context: Context, login: Login) -> tuple[str, User | None]:
 
     What is longer than any name could be is not looked for: to compare it would cost the database dearly.
     """
-    as_username = login.oauth and "@" not in login.name
-    if len(login.name) > (USERNAME_LIMIT if as_username else EMAIL_LIMIT):
+    if len(login.name) > NAME_LIMIT:
         return "too long", None
+    as_username = login.oauth and "@" not in unicodedata.normalize("NFKC", login.name)
     async with context.reading() as reading:
         find = reading.users.by_username if as_username else reading.users.by_email
         key, user = await find(login.name)
@@ -175,10 +175,11 @@ async def _renew_session(work: UnitOfWork, context: Context, principal: Principa
     """End the user's other sessions, and give the one in use a pair of a new generation."""
     await sessions.block(work, context, *await work.sessions.end_all(principal.id, but=principal.session_id))
     before = await work.sessions.lock(principal.session_id)
-    old_generation = generation(before.refresh_jti) if before else None
+    if before is None or generation(before.refresh_jti) != principal.generation:
+        raise TokenRevoked  # by another change of the password, meanwhile
     session = await work.sessions.renew(principal.session_id, sessions.new_pair(context, new_jti()))
-    if old_generation is None or session is None:
+    if session is None:
         raise TokenRevoked
     longest = datetime.timedelta(seconds=context.settings.refresh_token_seconds)
-    await work.blocklist.add([old_generation], lifetime=longest + sessions.MARGIN)
+    await work.blocklist.add([principal.generation], lifetime=longest + sessions.MARGIN)
     return sessions.signed(context, session)

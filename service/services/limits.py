@@ -1,4 +1,4 @@
-"""Limits of rate: how often something may be asked for in a minute, counted for all processes together (ADR 0008)."""
+"""Limits of rate: how often something may be asked for in a minute, counted for all processes together (ADR 0007)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The lock on guessing: so many failed logins in a row, and nobody can log in to the account for a while (ADR 0008).
+"""The lock on guessing: so many failed logins in a row, and nobody can log in to the account for a while (ADR 0007).
 
-Ten failures lock an account for the network they came from, a hundred for all networks; no network adds more than its
-ten to the hundred, so that whoever has one network locks nobody out of another. Sessions are never touched.
+Ten failures lock an account for the network they came from, a hundred for all networks. No network adds more than its
+ten to the hundred, so that whoever has one locks nobody out of another; once there are a hundred, each further failure
+makes that lock longer, wherever it comes from. Sessions are never touched.
 """
 
 from __future__ import annotations
@@ -56,14 +57,14 @@ async def fail(context: Context, target: Target) -> ServiceError:
     if not context.settings.rate_limit_enabled:
         return InvalidCredentials()
     async with context.transaction() as work:
-        tallies = await work.failures.lock(target.account, target.networks, create=True)
+        tallies = await work.failures.open(target.account, target.networks)
         if (locked_seconds := _locked_seconds(tallies)) > 0:
             return _locked(locked_seconds)
         here = tallies[target.network].failures + 1
         await _count(work, target.account, target.network, here, limit=FAILURES_OF_NETWORK)
-        if here <= FAILURES_OF_NETWORK:
-            anywhere = tallies[ANYWHERE].failures + 1
-            await _count(work, target.account, ANYWHERE, anywhere, limit=FAILURES_FROM_ANYWHERE)
+        anywhere = tallies[ANYWHERE].failures
+        if here <= FAILURES_OF_NETWORK or anywhere >= FAILURES_FROM_ANYWHERE:
+            await _count(work, target.account, ANYWHERE, anywhere + 1, limit=FAILURES_FROM_ANYWHERE)
     return InvalidCredentials()
 
 

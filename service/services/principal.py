@@ -15,10 +15,11 @@ from service.tokens import Claims, TokenType, generation
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller of a request; ``user`` is the row as it was when the request came."""
+    """The caller of a request; ``user`` is the row as it was when the request came, ``generation`` its token's."""
 
     user: User
     session_id: uuid.UUID
+    generation: uuid.UUID
 
     @property
     def id(self) -> int:
@@ -52,7 +53,7 @@ async def identify(context: Context, token: str) -> Principal:
     """
     claims = context.tokens.read(token, TokenType.ACCESS, datetime.datetime.now(datetime.UTC))
     async with context.reading() as reading:
-        return Principal(await holder(reading.users, claims), claims.session_id)
+        return Principal(await holder(reading.users, claims), claims.session_id, generation(claims.jti))
 
 
 async def holder(users: UserReader, claims: Claims) -> User:

@@ -10,7 +10,7 @@ from service.context import Context
 from service.errors import ServiceError
 
 BATCH = 1000
-"""Rows of one table that are removed in one transaction: nobody waits long for it."""
+"""Rows of each table that are removed in one transaction: nobody waits long for it."""
 
 log = logging.getLogger("postern")
 
@@ -35,7 +35,7 @@ async def purge_forever(context: Context) -> None:
         try:
             removed = await purge(context)
         except ServiceError as error:  # the next round will do
-            log.warning("nothing was purged: %s", error.title)
+            log.warning("purging stopped: %s", error.title)
         except Exception:  # nobody awaits this task: a bug is said here, and the next round is tried
             log.exception("purging failed")
         else:

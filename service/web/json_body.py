@@ -9,6 +9,7 @@ from typing import Any
 from service.errors import FieldFault, MalformedRequest, ValidationFailed
 
 DEPTH_LIMIT = 20
+DIGITS_LIMIT = 400
 POINTER_LIMIT = 256
 """Characters."""
 
@@ -22,7 +23,9 @@ def parse(body: bytes) -> Any:
         ValidationFailed: U+0000 in a text; the pointer says where.
     """
     try:
-        value = json.loads(body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant)
+        value = json.loads(
+            body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_integer
+        )
     except (ValueError, RecursionError) as error:
         raise MalformedRequest from error
     _check(value, [])
@@ -34,6 +37,11 @@ def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members_by_name) != len(members):
         raise ValueError("duplicate member names")
     return members_by_name
+
+
+def _integer(digits: str) -> int | float:
+    """Return the number; one that no field can hold is infinite, since reading its digits takes quadratic time."""
+    return int(digits) if len(digits) <= DIGITS_LIMIT else float(digits)
 
 
 def _refuse_constant(name: str) -> Any:

@@ -19,7 +19,8 @@ from typing import Any, TypeVar, cast
 from flask import Response, current_app, request
 from pydantic import BaseModel, ValidationError
 
-from service.errors import FieldFault, UnsupportedMediaType, ValidationFailed
+from service import trace
+from service.errors import FieldFault, MalformedRequest, UnsupportedMediaType, ValidationFailed
 from service.web import json_body
 
 View = Callable[..., Awaitable[Any]]
@@ -130,6 +131,16 @@ def refuse_other_media_types() -> None:
         raise UnsupportedMediaType
 
 
+def refuse_malformed_query() -> None:
+    """Refuse a query whose escapes are no text.
+
+    Raises:
+        MalformedRequest: they are not UTF-8, or stand for U+0000.
+    """
+    if trace.current.get().malformed_query:
+        raise MalformedRequest("Malformed request: the query is not text in UTF-8")
+
+
 class _NoParameters(BaseModel, extra="forbid"):
     pass
 
@@ -155,6 +166,7 @@ def _refuse_parameters() -> None:
 
 
 def _parameters() -> dict[str, str]:
+    refuse_malformed_query()
     parameters: dict[str, str] = {}
     for name, value in request.args.items(multi=True):
         if name in parameters:

@@ -345,7 +345,7 @@ async def test_a_write_after_the_schema_changed_is_no_bug_and_the_next_one_succe
 ) -> None:
     async with serve(url, pool_size=1) as instance:
         ann = await signed_in(instance, own)
-        principal = Principal(cast(User, await user_of(instance, ann)), uuid.uuid4())
+        principal = Principal(cast(User, await user_of(instance, ann)), uuid.uuid4(), uuid.uuid4())
         change = partial(users.change, instance.context, principal, ann.id)
         await change(changes={"username": "anna"})
         await own.execute(ddl)

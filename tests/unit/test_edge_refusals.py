@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from service import trace
 from service.edge import before_the_app
 from tests.support.asgi import WHOLE, Wire, fetch, http_scope, shape
 from tests.support.edge import Answering, access_lines, edge_over, header_values, never_asked, problem
@@ -72,8 +73,7 @@ async def test_an_unknown_method_is_the_applications_affair() -> None:
     assert wire.body == b"done"
 
 
-@pytest.mark.parametrize("where", ["/{}", "/a?b={}", "/a?{}=b"], ids=["path", "query", "query name"])
-@pytest.mark.parametrize(
+no_text = pytest.mark.parametrize(
     "escapes",
     ["%00", "a%00b", "%ff", "%c3", "%c3%28", "%ed%a0%80", "%c0%80", "%f5%80%80%80", "%C3%A4%FF"],
     ids=[
@@ -88,8 +88,17 @@ async def test_an_unknown_method_is_the_applications_affair() -> None:
         "after text",
     ],
 )
-async def test_escapes_that_are_not_text_are_refused(where: str, escapes: str) -> None:
-    problem(await fetch(edge_over(never_asked), where.format(escapes)), 400, "MALFORMED_REQUEST")
+
+
+@no_text
+async def test_a_path_that_is_not_text_is_refused(escapes: str) -> None:
+    problem(await fetch(edge_over(never_asked), f"/{escapes}"), 400, "MALFORMED_REQUEST")
+
+
+@no_text
+@pytest.mark.parametrize("where", ["/a?b={}", "/a?{}=b"], ids=["value", "name"])
+async def test_a_query_that_is_not_text_is_the_applications_to_refuse(where: str, escapes: str) -> None:
+    assert (await traced(where.format(escapes))).malformed_query
 
 
 @pytest.mark.parametrize("escapes", ["%c3%a4", "%F0%9F%90%8D", "%25", "%", "%zz", "%0a", "%2500"])
@@ -103,9 +112,22 @@ async def test_a_letter_is_not_made_of_the_path_and_the_query() -> None:
     assert wire.status == 400
 
 
-async def test_two_authorization_headers_are_refused() -> None:
-    headers = [(b"authorization", b"Bearer a"), (b"authorization", b"Bearer a")]
-    problem(await fetch(edge_over(never_asked), headers=headers), 400, "MALFORMED_REQUEST")
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+async def test_two_authorization_headers_are_the_applications_to_refuse(count: int) -> None:
+    headers = [(b"authorization", b"Bearer a")] * count
+    assert (await traced("/", headers=headers)).two_authorizations is (count > 1)
+
+
+async def traced(target: str, **changes: Any) -> trace.Trace:
+    """What the application is told of a request for `target`."""
+    seen: list[trace.Trace] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(trace.current.get())
+        await Answering()(scope, receive, send)
+
+    assert (await fetch(edge_over(app), target, **changes)).status == 200
+    return seen[0]
 
 
 @pytest.mark.parametrize(
