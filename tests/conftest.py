@@ -20,6 +20,8 @@ from service.edge import Edge
 from service.embedded import Cluster
 from service.stack import create_asgi
 from tests.support.accounts import Accounts
+from tests.support.attempts import LOCKING
+from tests.support.hashing import Hashing
 from tests.support.instances import Instance, NewDatabase, Serve, connect, context_of, serving
 
 ROOT = Path(__file__).parent.parent
@@ -132,3 +134,16 @@ def serve(database_url: str) -> Serve:
 def context(app: Edge) -> Context:
     """What the application of the run works with."""
     return context_of(app)
+
+
+@pytest.fixture
+def hashing(monkeypatch: pytest.MonkeyPatch) -> Hashing:
+    """What the argon2 library is asked to do in this test."""
+    return Hashing(monkeypatch)
+
+
+@pytest.fixture
+async def locking(serve: Serve, database: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application where the lock on guessing is the only limit."""
+    async with serve(**LOCKING) as instance:
+        yield instance.client
