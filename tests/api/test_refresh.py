@@ -4,23 +4,11 @@ import uuid
 
 import asyncpg
 import httpx
-import jwt
 import pytest
 from tests.support.accounts import Account, Accounts
 from tests.support.instances import NewDatabase, Serve, connect
 from tests.support.problems import assert_problem
-
-
-def payload(token: str) -> dict[str, str]:
-    claims: dict[str, str] = jwt.decode(token, options={"verify_signature": False})
-    return claims
-
-
-async def refreshed(client: httpx.AsyncClient, account: Account) -> Account:
-    answer = await client.post("/api/auth/refresh", headers=account.refresh_headers)
-    assert answer.status_code == 200, answer.text
-    document = answer.json()
-    return Account(account.id, account.username, account.email, document["access_token"], document["refresh_token"])
+from tests.support.sessions import payload, refreshed
 
 
 async def test_a_refresh_token_is_exchanged_for_a_new_pair(client: httpx.AsyncClient, accounts: Accounts) -> None:
