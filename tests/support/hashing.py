@@ -49,6 +49,11 @@ class Hashing:
     def go_on(self) -> None:
         self._free.set()
 
+    def step(self) -> None:
+        """Let those go on that have begun, and hold whoever comes after."""
+        self._free.set()
+        self._free.clear()
+
     async def until_asked(self, count: int) -> None:
         """Wait until so many checks have begun."""
         async with asyncio.timeout(5):
