@@ -187,3 +187,20 @@ async def test_ending_all_sessions_against_changes_leaves_none_or_one(
         if changed.status_code == 200:
             answer = await me(client, with_tokens(ann, changed))
             assert answer.status_code == (200 if alive else 401)
+
+
+async def test_of_two_changes_to_the_same_password_at_once_one_wins(
+    client: httpx.AsyncClient, other: httpx.AsyncClient, accounts: Accounts, database: asyncpg.Connection
+) -> None:
+    ann = await accounts.signed_in("ann")
+    async with database.transaction():
+        await database.execute("SELECT FROM users FOR UPDATE")
+        pending = [asyncio.create_task(change_password(there, ann, new=PASSWORD)) for there in (client, other)]
+        await until_waiting(database, 2)
+
+    answers = [await answer for answer in pending]
+
+    # Whoever comes second has a token from before the first: it is revoked.
+    assert sorted(answer.status_code for answer in answers) == [200, 401]
+    (won,) = (answer for answer in answers if answer.status_code == 200)
+    assert (await me(client, with_tokens(ann, won))).status_code == 200
