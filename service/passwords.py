@@ -56,8 +56,9 @@ class PasswordHasher:
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        """Wait for a place, to be held around all that belongs to checking or setting a password: few enough have one to
-        leave the database to others.
+        """Wait for a place, to be held around all that belongs to checking or setting a password.
+
+        Few enough have one to leave the database to others.
 
         Raises:
             Unavailable: too many are waiting, or this one waited too long.
