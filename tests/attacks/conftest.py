@@ -11,7 +11,7 @@ from service.embedded import Cluster
 from tests.conftest import migrate
 from tests.support.accounts import PASSWORD, PASSWORD_HASH, Account
 from tests.support.attacks import SECRET_KEY, Arena, Attack, Database, Log, attacking
-from tests.support.processes import PROGRAMS, Running, environment, running
+from tests.support.processes import PROGRAMS, Running, environment, running, wait_until
 from tests.support.sockets import ask
 
 
@@ -48,6 +48,7 @@ def witness_of(database: Database, server: Running) -> Account:
     user_id = database.execute(insert, "witness", "witness@example.com", PASSWORD_HASH)
     answer = ask(server, "POST", "/api/auth/login", {"email": "witness@example.com", "password": PASSWORD})
     assert answer.status == 200, answer
+    wait_until(lambda: server.access_lines(answer.headers["x-request-id"]))  # or the first case would find it
     return Account(user_id, "witness", "witness@example.com", answer.json()["access_token"])
 
 

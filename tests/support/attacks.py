@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import json
 import re
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -284,6 +285,8 @@ class WatchedConnection(Connection):
 
     def __init__(self, server: Running, attack: Attack) -> None:
         super().__init__(server)
+        # A head and its body go out as they are written, and not once the server has acknowledged the former.
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._attack = attack
         self._target = ""
 
