@@ -380,6 +380,16 @@ def test_http_1_0_is_answered_and_hardened(attack: Attack, sent: bytes) -> None:
     assert attack.connect().send(sent).answer().json() == {"status": "ok"}
 
 
+@pytest.mark.parametrize("lines", [[], ["Content-Length: 5"]], ids=["alone", "beside a length"])
+def test_http_1_0_with_chunks_ends_its_connection(attack: Attack, lines: list[str]) -> None:
+    """RFC 9112 §6.1: such framing is faulty, whatever else it says."""
+    connection = attack.connect()
+    sent = head("POST", "/api/auth/login", JSON, "Connection: keep-alive", "Transfer-Encoding: chunked", *lines)
+    answer = connection.send(sent.replace(b"HTTP/1.1", b"HTTP/1.0") + b"0\r\n\r\n").answer()
+    assert_refused(answer, 400, "MALFORMED_REQUEST")
+    assert connection.is_closed()
+
+
 def test_a_head_in_single_bytes_is_read(attack: Attack) -> None:
     connection = attack.connect()
     for byte in head("GET", "/livez"):

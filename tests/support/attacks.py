@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import json
 import re
@@ -20,7 +21,7 @@ from typing import Any, Self
 
 from tests.support.accounts import PASSWORD, PASSWORD_HASH, Account
 from tests.support.instances import connect
-from tests.support.processes import Running
+from tests.support.processes import Running, wait_until
 from tests.support.sockets import Answer, Connection, ask
 
 SECRET_KEY = "attacked-0123456789-abcdefghijklmnopqrstuvwxyz"
@@ -319,8 +320,17 @@ def attacking(arena: Arena) -> Iterator[Attack]:
     for log in arena.logs:
         log.read()
     attack = Attack(arena)
-    yield attack
-    attack.check()
+    with contextlib.ExitStack() as stack:
+        stack.callback(settle, arena)
+        yield attack
+        attack.check()
+        stack.pop_all()
+
+
+def settle(arena: Arena) -> None:
+    """Wait for the last access lines of a case that failed, so that the next one does not find them."""
+    for server in arena.servers:
+        wait_until(functools.partial(server.access_lines, ask(server, "GET", "/livez").headers["x-request-id"]))
 
 
 def check_answer(seen: Seen) -> None:
