@@ -14,6 +14,7 @@ from service.embedded import Cluster
 from tests.attacks.conftest import arena_of
 from tests.support.accounts import Account
 from tests.support.attacks import Arena, Attack, attacking
+from tests.support.forgery import decoded
 from tests.support.sockets import Answer
 
 T = TypeVar("T")
@@ -206,3 +207,18 @@ def test_the_servers_are_two(arena: Arena) -> None:
         attack = stack.enter_context(attacking(arena))
         for server in range(2):
             assert attack.connect(server).request("GET", "/readyz").status == 200
+
+
+def test_twenty_refreshes_of_one_token_all_get_the_same_pair(clients: ThreadPoolExecutor, attack: Attack) -> None:
+    for _ in range(5):
+        tokens = attack.signed_in()
+
+        answers = at_once(clients, attack, [("POST", "/api/auth/refresh", None, tokens.refresh_token)] * AT_ONCE)
+
+        assert codes(answers) == {(200, ""): AT_ONCE}
+        pairs = {(answer.json()["access_token"], answer.json()["refresh_token"]) for answer in answers}
+        assert len(pairs) == 1
+        ((access_token, refresh_token),) = pairs
+        current = attack.arena.database.execute("SELECT refresh_jti FROM sessions WHERE user_id = $1", tokens.id)
+        assert decoded(refresh_token.split(".")[1])["jti"] == str(current)
+        assert attack.call("GET", "/api/auth/me", token=access_token).status == 200
