@@ -367,3 +367,21 @@ def test_whatever_a_client_calls_itself_it_may_log_in(attack: Attack, agent: str
         "POST", "/api/auth/refresh", f"User-Agent: {agent}", f"Authorization: Bearer {ann.refresh_token}"
     )
     assert answer.status == 200
+
+
+@pytest.mark.parametrize("query", ["page=%ff", "page=%00", "%ff=1"])
+def test_who_has_no_token_is_told_so_before_the_query_is_read(attack: Attack, query: str) -> None:
+    """The contract's order: 401, then what is malformed."""
+    assert_refused(attack.request("GET", f"/api/users/?{query}"), 401, "TOKEN_MISSING")
+
+
+def test_a_path_that_is_none_is_not_found_whatever_the_headers(attack: Attack) -> None:
+    """The contract's order: 404, then what is malformed."""
+    answer = attack.request("GET", "/nowhere", "Authorization: Bearer a", "Authorization: Bearer b")
+    assert_refused(answer, 404, "NOT_FOUND")
+
+
+def test_another_media_type_is_refused_before_two_tokens_are(attack: Attack) -> None:
+    """The contract's order: 415, then what is malformed."""
+    lines = ["Authorization: Bearer a", "Authorization: Bearer b", "Content-Type: text/plain"]
+    assert_refused(attack.request("POST", "/api/auth/login", *lines, body=b"x"), 415, "UNSUPPORTED_MEDIA_TYPE")

@@ -108,6 +108,7 @@ INVALID = {
     "NUL in a name": b'{"a\\u0000b": 1}',
     "NUL deep": b'{"email": [{"a": ["\\u0000"]}]}',
     "a long number": with_email("1" + "0" * 4000),
+    "a longer number": with_email("1" + "0" * 5000),
     "1e999": with_email("1e999"),
     "-1e999": with_email("-1e999"),
     "1e-999": with_email("1e-999"),

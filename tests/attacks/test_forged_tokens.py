@@ -430,3 +430,26 @@ def test_a_demoted_admins_token_says_nothing_of_roles(attack: Attack, stranger: 
     forged = forge.with_claims(role="admin", is_admin=True, scope="admin", roles=["admin"])
     answer = attack.call("GET", "/api/auth/admin-only", token=forged)
     assert (answer.status, answer.json()["code"]) == (403, "ADMIN_REQUIRED")
+
+
+NO_JSON: dict[str, Forgery] = {
+    "claims with a byte order mark": lambda f: f.sign(claims=b"\xef\xbb\xbf" + json.dumps(f.claims).encode()),
+    "claims in UTF-16": lambda f: f.sign(claims=json.dumps(f.claims).encode("utf-16")),
+    "claims in UTF-32": lambda f: f.sign(claims=json.dumps(f.claims).encode("utf-32-le")),
+    "claims with an encoded surrogate": lambda f: f.sign(
+        claims=json.dumps(f.claims).encode()[:-1] + b', "x": "\xed\xa0\x80"}'
+    ),
+    "NaN in the claims": lambda f: f.with_text("x", "NaN"),
+    "Infinity in the claims": lambda f: f.with_text("x", "-Infinity"),
+    "header with a byte order mark": lambda f: f.sign(b"\xef\xbb\xbf" + json.dumps(f.header).encode()),
+    "header in UTF-16": lambda f: f.sign(json.dumps(f.header).encode("utf-16")),
+}
+
+
+@cases(NO_JSON)
+def test_a_token_of_what_is_no_json_is_invalid(attack: Attack, forgery: Forgery) -> None:
+    """RFC 7519 §7.2: header and claims are UTF-8 and completely valid JSON."""
+    ann, bob = attack.signed_in(role="admin"), attack.signed_in()
+    access = Forge(ann.access_token, ann.refresh_token, bob.access_token)
+    refresh = Forge(ann.refresh_token, ann.access_token, bob.refresh_token)
+    assert refused_everywhere(attack, access, refresh, ann, forgery) == {"INVALID_TOKEN"}

@@ -402,3 +402,25 @@ def test_head_has_no_body_whatever_the_answer(attack: Attack, target: str) -> No
     connection = attack.connect()
     connection.request("HEAD", target)
     assert connection.request("GET", "/livez").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize("tail", [b"\r\n", b"x", head("GET", "/livez")], ids=["an empty line", "a byte", "a request"])
+@pytest.mark.parametrize(
+    ("version", "lines"),
+    [(b"1.1", ["Connection: close"]), (b"1.0", []), (b"1.0", ["Connection: keep-alive"])],
+    ids=["1.1, close", "1.0", "1.0, keep-alive"],
+)
+def test_what_stands_behind_the_last_request_does_not_take_its_answer_away(
+    attack: Attack, version: bytes, lines: list[str], tail: bytes
+) -> None:
+    """RFC 9112 §9.6: it is not read. What the request has done has to be told."""
+    username = f"lasting{next(attack.arena.numbers)}"
+    body = json.dumps(
+        {"username": username, "email": f"{username}@example.com", "password": "a fine password"}
+    ).encode()
+    sent = head("POST", "/api/users/", JSON, f"Content-Length: {len(body)}", *lines)
+    connection = attack.connect()
+    with attack.arranged():
+        answer = connection.send(sent.replace(b"HTTP/1.1", b"HTTP/" + version) + body + tail).answer()
+    assert answer.status == 201, answer
+    assert connection.is_closed()
