@@ -447,3 +447,20 @@ def test_of_two_taken_things_only_the_fact_is_told(attack: Attack, taken: Accoun
     assert answer.status == 409
     assert str(taken.id).encode() not in answer.body.replace(answer.headers["x-request-id"].encode(), b"")
     assert taken.email.encode() not in answer.body
+
+
+BLANK = {
+    "grapheme joiner": "new\u034fcomer@example.com",
+    "variation selector": "newcomer\ufe0f@example.com",
+    "variation selector 17": "newcomer\U000e0100@example.com",
+    "Mongolian variation selector": "new\u180bcomer@example.com",
+    "Khmer inherent vowel": "new\u17b4comer@example.com",
+    "blank Braille": "new\u2800comer@example.com",
+}
+
+
+@pytest.mark.parametrize("email", BLANK.values(), ids=BLANK.keys())
+def test_an_email_with_a_character_that_nobody_sees_is_invalid(attack: Attack, email: str) -> None:
+    """Else two accounts have emails that look the same."""
+    answer = register(attack, username=f"newcomer{next(attack.arena.numbers)}", email=email)
+    assert_invalid(answer, "/email")
