@@ -45,8 +45,7 @@ class PasswordHasher:
     def __init__(self, *, passes: int, memory_kib: int, threads: int, queue: int, wait_seconds: float) -> None:
         self._argon2 = Argon2(time_cost=passes, memory_cost=memory_kib, parallelism=1)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_give_way)
-        # Twice as many as threads: while one asks the database, another hashes.
-        self._places = asyncio.Semaphore(2 * threads)
+        self._places = asyncio.Semaphore(threads)
         self._queue = queue
         self._waiting = 0
         self._wait_seconds = wait_seconds

@@ -31,7 +31,7 @@ def signed_in(view: View) -> View:
         trace.current.get().user_id = principal.id
         return await view(principal=principal, **arguments)
 
-    return _marked(guarded)
+    return _marked(guarded, TokenType.ACCESS)
 
 
 def refreshing(view: View) -> View:
@@ -46,11 +46,11 @@ def refreshing(view: View) -> View:
         claims = get_context().tokens.read(bearer_token(), TokenType.REFRESH, datetime.datetime.now(datetime.UTC))
         return await view(claims=claims, **arguments)
 
-    return _marked(guarded)
+    return _marked(guarded, TokenType.REFRESH)
 
 
-def _marked(view: View) -> View:
-    view.guarded = True  # type: ignore[attr-defined]  # for the OpenAPI document and for tests
+def _marked(view: View, token_type: TokenType) -> View:
+    view.guarded = token_type  # type: ignore[attr-defined]  # for the OpenAPI document and for tests
     return view
 
 

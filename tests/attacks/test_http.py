@@ -424,11 +424,3 @@ def test_what_stands_behind_the_last_request_does_not_take_its_answer_away(
         answer = connection.send(sent.replace(b"HTTP/1.1", b"HTTP/" + version) + body + tail).answer()
     assert answer.status == 201, answer
     assert connection.is_closed()
-
-
-def test_an_empty_line_before_a_request_is_skipped(attack: Attack) -> None:
-    """RFC 9112 §2.2: some clients send one behind a body."""
-    connection = attack.connect()
-    connection.send(post(f"Content-Length: {len(LOGIN)}", body=LOGIN) + b"\r\n" + head("GET", "/livez"))
-    assert_refused(connection.answer(), 401, "INVALID_CREDENTIALS")
-    assert connection.answer().json() == {"status": "ok"}

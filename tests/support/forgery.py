@@ -15,6 +15,7 @@ from typing import Any
 
 from service.app import create_app
 from service.config import Settings
+from service.tokens import TokenType
 from service.web.operations import operation_of
 from tests.support.attacks import SECRET_KEY
 from werkzeug.routing import Rule
@@ -138,15 +139,15 @@ def _routes() -> Iterator[tuple[Route, bool]]:
     app = create_app(Settings.load(_env_file=None, app_env="testing"))
     for rule in app.url_map.iter_rules():
         view: Any = app.view_functions[rule.endpoint]
-        body = operation_of(view).body
+        body, guard = operation_of(view).body, getattr(view, "guarded", None)
         for method in _methods(rule):
             route = Route(
                 method,
                 rule.rule,
                 None if body is None or method == "GET" else _BODIES.get(body.__name__, {}),
-                view.__code__.co_qualname.startswith("refreshing."),
+                guard is TokenType.REFRESH,
             )
-            yield route, getattr(view, "guarded", False)
+            yield route, guard is not None
 
 
 def _methods(rule: Rule) -> list[str]:
