@@ -12,6 +12,8 @@ import h11
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, Updated
+from hypercorn.protocol.events import EndBody, Response
+from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import H11Protocol
 
 Refusal = tuple[int, list[tuple[bytes, bytes]], bytes]
@@ -53,10 +55,22 @@ class StrictHTTP1(H11Protocol):
     """Hypercorn's HTTP/1.1, without the ways out of it, and with refusals that look like all others."""
 
     _method = b""  # of the request that is being looked at
+    _cut_off = False  # whether an answer was given up after it had begun
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.connection = LastRequest(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Send a part of an answer.
+
+        One that the app gives up while its head is being sent looks to Hypercorn as if it had not begun: it would send
+        a 500 behind that head. The connection is closed instead.
+        """
+        if isinstance(event, Response) and self.connection.our_state is h11.SEND_BODY:
+            self._cut_off = True
+        if not (self._cut_off and isinstance(event, Response | EndBody)):
+            await super().stream_send(event)
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Ignore `Upgrade: h2c`, as RFC 9110 §7.8 allows: HTTP/2 is spoken by ALPN, where there is TLS."""
