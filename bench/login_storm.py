@@ -1,8 +1,10 @@
 """What 500 logins at once cost everybody else: `python -m bench.login_storm`.
 
-Phases in turn, in one run: quiet and storm. In both, GET /api/auth/me is asked for at a steady pace, on a schedule of
-its own, so that a slow answer delays no later request. In a storm 500 clients log in at the same moment; one that gets
-503 waits as `Retry-After` says and tries again until it is in. Exits with 1 when a request failed; never for a time.
+Phases in turn, in one run: quiet, crowd, storm. In each, GET /api/auth/me is asked for at a steady pace, on a schedule
+of its own, so that a slow answer delays no later request. In a crowd 500 clients ask for /livez at the same moment,
+each five times, a second apart: what so many requests cost that hash nothing. In a storm they log in; one that gets 503
+waits as `Retry-After` says and tries again until it is in. The clients have a process of their own, for their work not
+to be taken for the server's. Exits with 1 when a request failed; never for a time.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ import uvloop
 from service.embedded import Cluster
 from tests.support.processes import PROGRAMS, ROOT, Running, environment, running
 
-LOGINS, PACE, ROUNDS, QUIET_SECONDS = 500, 200, 4, 4
+CLIENTS, PACE, ROUNDS, SECONDS = 500, 200, 3, 8
 PASSWORD = "a password of the benchmark"
-ROW = "{:<8}{:>9}{:>8}{:>10}{:>10}{:>10}{:>10}{:>12}"
+ROW = "{:<8}{:>9}{:>8}{:>9}{:>9}{:>9}{:>9}{:>10}   {}"
 
 
 class Client:
@@ -96,16 +98,17 @@ async def probe(port: int, me: bytes, stop: asyncio.Event, statuses: Counter[int
     return latencies
 
 
-async def phase(port: int, me: bytes, *, stormy: bool) -> tuple[list[float], Counter[int], Counter[int], float]:
+async def phase(port: int, me: bytes, clients: str) -> tuple[list[float], Counter[int], Counter[int], float]:
+    """Return the probes' seconds and statuses, the clients' statuses, and the seconds it took."""
     stop, statuses, answers = asyncio.Event(), Counter[int](), Counter[int]()
     probing = asyncio.create_task(probe(port, me, stop, statuses))
     started = time.perf_counter()
-    if stormy:
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.login_storm", str(port), stdout=-1)
+    if clients != "quiet":
+        command = (sys.executable, "-m", "bench.login_storm", clients, str(port))
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         told, _ = await process.communicate()
         answers.update({int(status): count for status, count in json.loads(told).items()})
-    else:
-        await asyncio.sleep(QUIET_SECONDS)
+    await asyncio.sleep(max(0.0, SECONDS - (time.perf_counter() - started)))
     stop.set()
     return await probing, statuses, answers, time.perf_counter() - started
 
@@ -115,35 +118,45 @@ async def measure(server: Running) -> int:
     await client.ask(posted("/api/users/", {"username": "ann", "email": "ann@example.com", "password": PASSWORD}))
     token = json.loads((await client.ask(LOGIN))[2])["access_token"]
     me = f"GET /api/auth/me HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
-    print(ROW.format("phase", "requests", "failed", "p50 ms", "p99 ms", "max ms", "seconds", "logins/503"))
-    ratios, failed, quiet_p99 = [], 0, 0.0
-    for number in range(2 * ROUNDS):
-        stormy = number % 2 == 1
-        latencies, statuses, answers, seconds = await phase(server.port, me, stormy=stormy)
-        cuts = [1000 * cut for cut in statistics.quantiles(latencies, n=100)]
-        failed += sum(statuses.values()) - statuses[200] + (LOGINS - answers[200]) * stormy
-        told = f"{answers[200]}/{answers[503]}" if stormy else ""
-        figures = (cuts[49], cuts[98], 1000 * max(latencies), seconds)
-        shown = [f"{figure:.1f}" for figure in figures]
-        print(ROW.format("storm" if stormy else "quiet", len(latencies), len(latencies) - statuses[200], *shown, told))
-        if stormy:
-            ratios.append(cuts[98] / quiet_p99)
-        quiet_p99 = cuts[98]
-    print(f"p99 in a storm to the quiet before it: {', '.join(f'{ratio:.2f}' for ratio in ratios)}", end="; ")
-    print(f"median {statistics.median(ratios):.2f}")
+    print(
+        ROW.format("phase", "requests", "failed", "p50 ms", "p95 ms", "p99 ms", "max ms", "seconds", "the clients got")
+    )
+    p99s: dict[str, list[float]] = {"quiet": [], "crowd": [], "storm": []}
+    failed = 0
+    for _ in range(ROUNDS):
+        for clients, p99 in p99s.items():
+            latencies, statuses, answers, seconds = await phase(server.port, me, clients)
+            cuts = [1000 * cut for cut in statistics.quantiles(latencies, n=100)]
+            wrong = len(latencies) - statuses[200]
+            failed += wrong + (CLIENTS - answers[200]) * (clients == "storm")
+            shown = [f"{value:.1f}" for value in (cuts[49], cuts[94], cuts[98], 1000 * max(latencies), seconds)]
+            print(ROW.format(clients, len(latencies), wrong, *shown, dict(answers) or ""))
+            p99.append(cuts[98])
+    quiet, crowd, storm = (statistics.median(values) for values in p99s.values())
+    print(f"median p99: storm to quiet {storm / quiet:.2f}, crowd to quiet {crowd / quiet:.2f}", end=", ")
+    print(f"storm to crowd {storm / crowd:.2f}")
     return int(failed > 0)
 
 
-async def storm(port: int) -> Counter[int]:
-    """Log in with all clients at once, in a process of their own; count the answers by status."""
-    answers = Counter[int]()
-    await asyncio.gather(*(log_in(port, answers) for _ in range(LOGINS)))
+async def ask_five_times(port: int, answers: Counter[int]) -> None:
+    client = Client(port)
+    for _ in range(5):
+        status, _, _ = await client.ask(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+        answers[status] += 1
+        await asyncio.sleep(1)
+    client.close()
+
+
+async def all_at_once(clients: str, port: int) -> Counter[int]:
+    """Let all clients do what they do; count the answers by status."""
+    answers, one = Counter[int](), ask_five_times if clients == "crowd" else log_in
+    await asyncio.gather(*(one(port, answers) for _ in range(CLIENTS)))
     return answers
 
 
 def main() -> int:
     if sys.argv[1:]:
-        print(json.dumps(uvloop.run(storm(int(sys.argv[1])))))
+        print(json.dumps(uvloop.run(all_at_once(sys.argv[1], int(sys.argv[2])))))
         return 0
     with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "postgres", ephemeral=True) as cluster:
         cluster.ensure_database()

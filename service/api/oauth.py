@@ -81,7 +81,7 @@ def _parameters() -> Parameters:
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
         raise TokenRequestRefused("invalid_request", "A parameter may be given once")
-    if any("\0" in value for value in parameters.values()):
+    if any("\0" in text for pair in pairs for text in pair):
         raise TokenRequestRefused("invalid_request", "U+0000 is not allowed in text")
     return parameters
 

@@ -45,6 +45,15 @@ class NewPair:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A refresh token that somebody presents: the session and the user it names, and its own id."""
+
+    session_id: uuid.UUID
+    user_id: int
+    jti: uuid.UUID
+
+
 class SessionReader:
     """What can be asked of the collection."""
 
@@ -70,14 +79,14 @@ class Sessions(SessionReader):
         return (await self._session.execute(insert(Session).values(values).returning(Session))).scalar_one()
 
     async def rotate(
-        self, session_id: uuid.UUID, presented: uuid.UUID, pair: NewPair, *, ip: str | None, user_agent: str | None
+        self, presented: Presented, pair: NewPair, *, ip: str | None, user_agent: str | None
     ) -> Session | None:
         """Exchange the presented refresh token for a pair: one conditional UPDATE, so at most one caller succeeds.
 
         Returns the session as stored; None when the presented token is not the current one of a session that is alive.
         """
         used = {"parent_jti": Session.refresh_jti, "last_used_at": _NOW, "ip": ip, "user_agent": user_agent}
-        statement = update(Session).where(Session.id == session_id, Session.refresh_jti == presented, *_alive())
+        statement = update(Session).where(Session.refresh_jti == presented.jti, *_named_by(presented), *_alive())
         return await self._changed(statement.values(used | pair.columns(Session.ends_at)).returning(Session))
 
     async def renew(self, session_id: uuid.UUID, pair: NewPair) -> Session | None:
@@ -87,12 +96,11 @@ class Sessions(SessionReader):
             statement.values({"parent_jti": None} | pair.columns(Session.ends_at)).returning(Session)
         )
 
-    async def exchanged(
-        self, session_id: uuid.UUID, parent: uuid.UUID, *, within: datetime.timedelta
-    ) -> Session | None:
-        """Return the session if its current pair was issued in exchange for this parent, not longer than that ago."""
+    async def exchanged(self, presented: Presented, *, within: datetime.timedelta) -> Session | None:
+        """Return the session if its current pair was issued in exchange for this token, not longer than that ago."""
         recently = Session.issued_at >= _NOW - within
-        statement = select(Session).where(Session.id == session_id, Session.parent_jti == parent, recently, *_alive())
+        parent = Session.parent_jti == presented.jti
+        statement = select(Session).where(parent, recently, *_named_by(presented), *_alive())
         return (await self._session.execute(statement)).scalar_one_or_none()
 
     async def lock(self, session_id: uuid.UUID) -> Session | None:
@@ -117,6 +125,10 @@ class Sessions(SessionReader):
         options = {"populate_existing": True}
         found: Session | None = (await self._session.execute(statement, execution_options=options)).scalar_one_or_none()
         return found
+
+
+def _named_by(presented: Presented) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return Session.id == presented.session_id, Session.user_id == presented.user_id
 
 
 def _alive() -> tuple[ColumnElement[bool], ColumnElement[bool]]:

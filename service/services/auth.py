@@ -20,6 +20,7 @@ from service.errors import (
     ValidationFailed,
 )
 from service.models import User
+from service.repositories.sessions import Presented
 from service.repositories.unit_of_work import UnitOfWork
 from service.services import lockout, sessions
 from service.services.caller import Caller
@@ -89,12 +90,12 @@ async def refresh(context: Context, claims: Claims, *, caller: Caller) -> TokenP
         InvalidToken, TokenRevoked, TokenExpired: its user is gone or disabled, its session has ended.
         TokenReused: it had been exchanged before; its session is ended, and that is committed.
     """
+    presented = Presented(claims.session_id, claims.user_id, claims.jti)
     async with context.transaction() as work:
         await holder(work.users, claims)
         pair = sessions.new_pair(context, next_jti(claims.jti))
-        session = await work.sessions.rotate(
-            claims.session_id, claims.jti, pair, ip=caller.ip, user_agent=caller.user_agent
-        ) or await work.sessions.exchanged(claims.session_id, claims.jti, within=RETRY)
+        session = await work.sessions.rotate(presented, pair, ip=caller.ip, user_agent=caller.user_agent)
+        session = session or await work.sessions.exchanged(presented, within=RETRY)
         if session is None:
             refusal = await _end_if_reused(work, context, claims)
     if session is None:
