@@ -98,7 +98,7 @@ async def test_parameters_that_are_not_known_are_ignored(
     client: httpx.AsyncClient, accounts: Accounts, database: asyncpg.Connection
 ) -> None:
     await accounts.add("ann")
-    known_to_others = {"client_id": "swagger", "client_secret": "x", "scope": "read write", "x\0": "1", "empty": ""}
+    known_to_others = {"client_id": "swagger", "client_secret": "x", "scope": "read write", "empty": ""}
 
     assert (await post(client, good(**known_to_others))).status_code == 200
     assert (await post(client, good(), path=f"{PATH}?username=bob&x=1&x=2")).status_code == 200
