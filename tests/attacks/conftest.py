@@ -16,19 +16,21 @@ from tests.support.sockets import ask
 
 
 @contextlib.contextmanager
-def arena_of(cluster: Cluster, name: str, folder: Path, *, servers: int) -> Iterator[Arena]:
+def arena_of(cluster: Cluster, name: str, folder: Path, *, servers: int, **settings: str) -> Iterator[Arena]:
     """Open an arena on a migrated database of its own, and check at its end that the servers leave in peace."""
     cluster.ensure_database(name)
     migrate(cluster.url(name))
+    patient = {
+        "HASH_WAIT_SECONDS": "10",  # a machine that is busy with other tests is no attack
+        "ANSWER_SECONDS": "30",
+        "LOCK_SECONDS": "10",
+        "STATEMENT_SECONDS": "10",
+    }
     env = environment(
         APP_ENV="production",
         SECRET_KEY=SECRET_KEY,
         DATABASE_URL=cluster.url(name),
-        RATE_LIMIT_ENABLED="false",
-        HASH_WAIT_SECONDS="10",  # a machine that is busy with other tests is no attack
-        ANSWER_SECONDS="30",
-        LOCK_SECONDS="10",
-        STATEMENT_SECONDS="10",
+        **{"RATE_LIMIT_ENABLED": "false"} | patient | settings,
     )
     with contextlib.closing(Database(cluster.url(name))) as database, contextlib.ExitStack() as stack:
         processes = tuple(
@@ -36,7 +38,7 @@ def arena_of(cluster: Cluster, name: str, folder: Path, *, servers: int) -> Iter
             for _ in range(servers)
         )
         witness = witness_of(database, processes[0])
-        yield Arena(processes, tuple(Log(process.said) for process in processes), database, witness)
+        yield Arena(processes, tuple(Log(process.said) for process in processes), database, witness, env)
         for process in processes:
             assert process.stop() == 0, process.output()
             assert "Traceback" not in process.output()

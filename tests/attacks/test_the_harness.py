@@ -23,6 +23,7 @@ PROBLEM = {
     "error": "Not found",
     "request_id": ID,
 }
+LIMITED = PROBLEM | {"type": "/problems/rate-limited", "status": 429, "code": "RATE_LIMITED"}
 HEADERS = SECURITY | {"x-request-id": ID, "content-type": "application/problem+json"}
 
 
@@ -50,8 +51,9 @@ def fails(arena: Arena, what: Callable[[Attack], object], match: str) -> None:
     [
         refusal(PROBLEM),
         refusal({"error": "invalid_grant"}, 400, "/api/auth/token", headers={"content-type": "application/json"}),
+        refusal(LIMITED, 429, headers={"retry-after": "7"}),
     ],
-    ids=["a problem", "of OAuth"],
+    ids=["a problem", "of OAuth", "a limit"],
 )
 def test_a_refusal_of_the_contract_passes(seen: Seen) -> None:
     check_answer(seen)
@@ -75,6 +77,7 @@ def test_a_refusal_of_the_contract_passes(seen: Seen) -> None:
         refusal(PROBLEM | {"status": 401, "code": "INVALID_TOKEN", "type": "/problems/invalid-token"}, 401),
         refusal({"error": "invalid_grant"}, 400, "/api/auth/login", headers={"content-type": "application/json"}),
         refusal({"error": "whatever"}, 400, "/api/auth/token", headers={"content-type": "application/json"}),
+        refusal(LIMITED, 429),
     ],
     ids=[
         "500",
@@ -92,6 +95,7 @@ def test_a_refusal_of_the_contract_passes(seen: Seen) -> None:
         "401 without a challenge",
         "OAuth's answer elsewhere",
         "OAuth's answer with another error",
+        "429 without a time to come again",
     ],
 )
 def test_any_other_answer_fails(seen: Seen) -> None:
@@ -184,6 +188,21 @@ def test_what_is_sent_as_a_secret_is_known_as_one(arena: Arena, sent: dict[str, 
             attack.request("GET", f"/{secret}-in-the-path")
 
     fails(arena, tells, "in-the-path")
+
+
+@pytest.mark.parametrize("name", ["password", "refresh_token"])
+@pytest.mark.parametrize("place", ["a body", "a query"])
+def test_what_is_sent_as_a_secret_of_a_form_is_known_as_one(arena: Arena, name: str, place: str) -> None:
+    def tells(attack: Attack) -> None:
+        form = f"grant_type=x&{name}=a%2Dsecret-in+the-path"
+        if place == "a body":
+            attack.request("POST", "/api/auth/token", body=form.encode())
+        else:
+            attack.request("POST", f"/api/auth/token?{form}")
+        assert "a-secret-in the-path" in attack.secrets
+        attack.request("GET", "/a%2Dsecret-in+the-path")
+
+    fails(arena, tells, "in.the-path")
 
 
 def test_tokens_in_answers_are_known_as_secrets(arena: Arena) -> None:

@@ -26,14 +26,6 @@ def assert_dead(attack: Attack, account: Account, why: tuple[int, str]) -> None:
     assert refusal(attack, "POST", "/api/auth/refresh", token=account.refresh_token) == why
 
 
-def refreshed(attack: Attack, account: Account) -> Account:
-    with attack.arranged():
-        answer = attack.call("POST", "/api/auth/refresh", token=account.refresh_token)
-    assert answer.status == 200, answer
-    pair = answer.json()
-    return Account(account.id, account.username, account.email, pair["access_token"], pair["refresh_token"])
-
-
 def log_out(attack: Attack, account: Account) -> None:
     with attack.arranged():
         assert attack.call("DELETE", "/api/auth/logout", token=account.access_token).status == 200
@@ -60,8 +52,8 @@ def test_a_logged_out_session_is_dead(attack: Attack) -> None:
 
 def test_logging_out_ends_earlier_access_tokens_of_the_session(attack: Attack) -> None:
     first = attack.signed_in()
-    second = refreshed(attack, first)
-    third = refreshed(attack, second)
+    second = attack.refreshed(first)
+    third = attack.refreshed(second)
     log_out(attack, third)
     for account in (first, second, third):
         assert_dead(attack, account, REVOKED)
@@ -69,7 +61,7 @@ def test_logging_out_ends_earlier_access_tokens_of_the_session(attack: Attack) -
 
 def test_logging_out_with_an_earlier_access_token_ends_later_ones(attack: Attack) -> None:
     first = attack.signed_in()
-    second = refreshed(attack, first)
+    second = attack.refreshed(first)
     log_out(attack, first)
     assert_dead(attack, second, REVOKED)
 
@@ -80,7 +72,7 @@ def test_logging_out_leaves_other_sessions_alive(attack: Attack) -> None:
     log_out(attack, first)
     assert_dead(attack, first, REVOKED)
     assert attack.call("GET", "/api/auth/me", token=second.access_token).status == 200
-    refreshed(attack, second)
+    attack.refreshed(second)
 
 
 def test_a_disabled_users_tokens_are_invalid(attack: Attack) -> None:
@@ -97,7 +89,7 @@ def test_a_user_disabled_by_an_operator_has_no_valid_token(attack: Attack) -> No
 
 def test_enabling_a_user_restores_no_token(attack: Attack) -> None:
     first = attack.signed_in()
-    second = refreshed(attack, first)
+    second = attack.refreshed(first)
     other = attack.log_in(first)
     set_active(attack, first, False)
     set_active(attack, first, True)
@@ -139,7 +131,7 @@ def test_a_demoted_admin_has_no_rights_from_then_on(attack: Attack) -> None:
     with attack.arranged():
         demoted = attack.call("PATCH", f"/api/users/{root.id}", {"role": "user"}, other.access_token)
     assert demoted.status == 200
-    for token in (root.access_token, refreshed(attack, root).access_token):
+    for token in (root.access_token, attack.refreshed(root).access_token):
         assert refusal(attack, "GET", "/api/auth/admin-only", token=token) == (403, "ADMIN_REQUIRED")
         assert refusal(attack, "PATCH", f"/api/users/{ann.id}", {"username": "x.y.z"}, token) == (403, "FORBIDDEN")
         assert refusal(attack, "PATCH", f"/api/users/{root.id}", {"role": "admin"}, token) == (403, "FORBIDDEN")
@@ -155,7 +147,7 @@ def test_a_promoted_user_has_rights_at_once(attack: Attack) -> None:
 
 def test_a_rotated_refresh_token_that_comes_back_ends_the_session(attack: Attack) -> None:
     first = attack.signed_in()
-    third = refreshed(attack, refreshed(attack, first))
+    third = attack.refreshed(attack.refreshed(first))
     with attack.arranged():
         assert refusal(attack, "POST", "/api/auth/refresh", token=first.refresh_token) == (401, "TOKEN_REUSED")
     assert_dead(attack, third, REVOKED)
@@ -164,7 +156,7 @@ def test_a_rotated_refresh_token_that_comes_back_ends_the_session(attack: Attack
 
 def test_refreshing_slides_no_expiry_of_the_access_token(attack: Attack) -> None:
     ann = attack.signed_in()
-    refreshed(attack, ann)
+    attack.refreshed(ann)
     assert attack.call("GET", "/api/auth/me", token=ann.access_token).status == 200
 
 

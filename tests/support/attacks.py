@@ -14,10 +14,11 @@ import re
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import unquote_plus
 
 from tests.support.accounts import PASSWORD, PASSWORD_HASH, Account
 from tests.support.instances import connect
@@ -67,6 +68,7 @@ _SENT_SECRETS = re.compile(
     rb'Authorization:[ \t]*[^ \t\r\n]+[ \t]+([^ \t\r\n]{8,})|"[a-z_]*(?:password|_token)"\s*:\s*"([^"\\]{8,})"',
     re.IGNORECASE,
 )
+_SENT_IN_FORMS = re.compile(rb"(?:^|[?&])[a-z_]*(?:password|_token)=([^&\s]{8,})", re.IGNORECASE)
 
 
 class Database:
@@ -133,12 +135,13 @@ class Log:
 
 @dataclass(frozen=True)
 class Arena:
-    """Servers under attack, their database, and a client who must never notice."""
+    """Servers under attack, their database, a client who must never notice, and what the servers were started with."""
 
     servers: tuple[Running, ...]
     logs: tuple[Log, ...]
     database: Database
     witness: Account
+    environment: Mapping[str, str] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 
@@ -171,14 +174,14 @@ class Attack:
         self._connections.append(connection)
         return connection
 
-    def request(self, method: str, target: str, *lines: str, body: bytes | None = None) -> Answer:
+    def request(self, method: str, target: str, *lines: str, body: bytes | None = None, server: int = 0) -> Answer:
         """Send one request over a connection of its own."""
-        with self.connect() as connection:
+        with self.connect(server) as connection:
             return connection.request(method, target, *lines, body=body)
 
-    def call(self, method: str, target: str, document: Any = None, token: str = "") -> Answer:
+    def call(self, method: str, target: str, document: Any = None, token: str = "", server: int = 0) -> Answer:
         """Send one request of the API over a connection of its own."""
-        with self.connect() as connection:
+        with self.connect(server) as connection:
             return connection.call(method, target, document, token)
 
     def member(self, *, role: str = "user", is_active: bool = True) -> Account:
@@ -196,9 +199,13 @@ class Attack:
         """Return the account with the tokens of a new session."""
         with self.arranged():
             answer = self.call("POST", "/api/auth/login", {"email": account.email, "password": PASSWORD})
-        assert answer.status == 200, answer
-        tokens = answer.json()
-        return Account(account.id, account.username, account.email, tokens["access_token"], tokens["refresh_token"])
+        return with_pair(account, answer)
+
+    def refreshed(self, account: Account) -> Account:
+        """Return the account with the next pair of its session."""
+        with self.arranged():
+            answer = self.call("POST", "/api/auth/refresh", token=account.refresh_token)
+        return with_pair(account, answer)
 
     def signed_in(self, *, role: str = "user") -> Account:
         """Make an account with a session."""
@@ -295,6 +302,8 @@ class WatchedConnection(Connection):
         """Send some bytes."""
         for found in _SENT_SECRETS.findall(data):
             self._attack.secrets.update(part.decode("latin-1") for part in found if part)
+        for value in _SENT_IN_FORMS.findall(data):
+            self._attack.secrets.update({value.decode("latin-1"), unquote_plus(value.decode("latin-1"))})
         if line := _REQUEST_LINE.match(data):
             self._target = line[1].decode("latin-1")
         return super().send(data)
@@ -308,6 +317,13 @@ class WatchedConnection(Connection):
             self._attack.secrets.update(value for name, value in answer.json().items() if name.endswith("h_token"))
             self._attack.secrets.add(answer.json()["access_token"])
         return answer
+
+
+def with_pair(account: Account, answer: Answer) -> Account:
+    """Return the account with the tokens of an answer."""
+    assert answer.status == 200, answer
+    pair = answer.json()
+    return replace(account, access_token=pair["access_token"], refresh_token=pair["refresh_token"])
 
 
 @contextlib.contextmanager
@@ -349,6 +365,7 @@ def check_answer(seen: Seen) -> None:
     assert answer.headers["content-type"] == "application/problem+json", seen
     assert ("www-authenticate" in answer.headers) == (answer.status == 401), seen
     assert ("allow" in answer.headers) == (answer.status == 405), seen
+    assert ("retry-after" in answer.headers) == (answer.status == 429), seen
     if seen.method != "HEAD":
         check_problem(answer)
 
