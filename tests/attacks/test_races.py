@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from service.embedded import Cluster
 from tests.attacks.conftest import arena_of
-from tests.support.accounts import Account
-from tests.support.attacks import Arena, Attack, attacking
+from tests.support.accounts import PASSWORD, Account
+from tests.support.attacks import Arena, Attack, attacking, with_pair
 from tests.support.forgery import decoded
+from tests.support.processes import postern
 from tests.support.sockets import Answer
 
 T = TypeVar("T")
 AT_ONCE = 20
+ENOUGH_SECONDS = 2
+"""For the rounds of one race, whatever else the machine does."""
 Request = tuple[str, str, object, str]
 """Method, target, document and token."""
 
@@ -222,3 +227,226 @@ def test_twenty_refreshes_of_one_token_all_get_the_same_pair(clients: ThreadPool
         current = attack.arena.database.execute("SELECT refresh_jti FROM sessions WHERE user_id = $1", tokens.id)
         assert decoded(refresh_token.split(".")[1])["jti"] == str(current)
         assert attack.call("GET", "/api/auth/me", token=access_token).status == 200
+
+
+def rounds(most: int) -> Iterator[int]:
+    """So many rounds, or as many as there is time for."""
+    deadline = time.monotonic() + ENOUGH_SECONDS
+    for round_ in range(most):
+        if time.monotonic() < deadline:
+            yield round_
+
+
+def refreshes(account: Account) -> Request:
+    return "POST", "/api/auth/refresh", None, account.refresh_token
+
+
+def changes_password(account: Account, current: str, new: str) -> Request:
+    document = {"current_password": current, "new_password": new}
+    return "POST", "/api/auth/password", document, account.access_token
+
+
+def pairs_of(account: Account, answers: Sequence[Answer]) -> list[Account]:
+    """The account with each pair that was given out."""
+    return [with_pair(account, answer) for answer in answers if answer.status == 200]
+
+
+def assert_dead(attack: Attack, *accounts: Account, codes_: Sequence[str] = ("TOKEN_REVOKED",)) -> None:
+    """No token of these works, on either process."""
+    for server in range(2):
+        for account in accounts:
+            answers = [
+                attack.call("GET", "/api/auth/me", token=account.access_token, server=server),
+                attack.call("POST", "/api/auth/refresh", token=account.refresh_token, server=server),
+            ]
+            assert codes(answers).keys() <= {(401, code) for code in codes_}
+
+
+def assert_alive(attack: Attack, account: Account) -> Account:
+    """The access token works on both processes, and the refresh token is exchanged."""
+    for server in range(2):
+        assert attack.call("GET", "/api/auth/me", token=account.access_token, server=server).status == 200
+    return attack.refreshed(account)
+
+
+def test_a_change_of_password_beside_refreshes_leaves_one_pair_and_it_works(
+    clients: ThreadPoolExecutor, attack: Attack
+) -> None:
+    ann, passwords = attack.signed_in(), [PASSWORD, "another horse battery"]
+    for round_ in rounds(12):
+        requests = [refreshes(ann)] * (1 + round_ % 4)
+        requests.insert(round_ % len(requests), changes_password(ann, *passwords))
+        place = [target for _, target, _, _ in requests].index("/api/auth/password")
+
+        answers = at_once(clients, attack, requests)
+
+        changed = answers.pop(place)
+        assert changed.status == 200
+        passwords.reverse()
+        assert codes(answers).keys() <= {(200, ""), (401, "TOKEN_REVOKED")}
+        new = with_pair(ann, changed)
+        assert_dead(attack, ann, *pairs_of(ann, answers))
+        ann = assert_alive(attack, new)
+
+
+def test_of_two_changes_of_password_at_once_in_one_session_one_wins(
+    clients: ThreadPoolExecutor, attack: Attack
+) -> None:
+    ann, current = attack.signed_in(), PASSWORD
+    for round_ in rounds(10):
+        new = [f"horse battery {round_} {which}" for which in range(2)]
+        answers = at_once(clients, attack, [changes_password(ann, current, password) for password in new])
+
+        assert sorted(answer.status for answer in answers) in ([200, 400], [200, 401])
+        assert codes(answers).keys() <= {(200, ""), (400, "VALIDATION_ERROR"), (401, "TOKEN_REVOKED")}
+        winner = [answer.status for answer in answers].index(200)
+        assert_dead(attack, ann)
+        ann, current = assert_alive(attack, with_pair(ann, answers[winner])), new[winner]
+        loser = {"email": ann.email, "password": new[1 - winner]}
+        assert codes([attack.call("POST", "/api/auth/login", loser)]) == {(401, "INVALID_CREDENTIALS"): 1}
+
+
+def test_of_two_changes_of_password_at_once_in_two_sessions_one_wins(
+    clients: ThreadPoolExecutor, attack: Attack
+) -> None:
+    for round_ in rounds(10):
+        ann = attack.member()
+        sessions = [attack.log_in(ann), attack.log_in(ann)]
+        new = [f"horse battery {round_} {which}" for which in range(2)]
+        requests = [changes_password(session, PASSWORD, new[which]) for which, session in enumerate(sessions)]
+        answers = at_once(clients, attack, requests)
+
+        assert sorted(answer.status for answer in answers) in ([200, 400], [200, 401])
+        winner = [answer.status for answer in answers].index(200)
+        assert_dead(attack, *sessions)
+        assert_alive(attack, with_pair(ann, answers[winner]))
+        alive = "SELECT count(*) FROM sessions WHERE user_id = $1 AND ended_at IS NULL"
+        assert attack.arena.database.execute(alive, ann.id) == 1
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["of one session", "of two sessions"])
+def test_ending_all_sessions_beside_refreshes_leaves_no_token_that_works(
+    clients: ThreadPoolExecutor, attack: Attack, both: bool
+) -> None:
+    member = attack.member()
+    for round_ in rounds(12):
+        first = attack.log_in(member)
+        second = attack.log_in(member) if both else first
+        requests: list[Request] = [refreshes(first), refreshes(second)]
+        requests.insert(round_ % 3, ("DELETE", "/api/auth/sessions", None, second.access_token))
+        answers = at_once(clients, attack, requests)
+
+        ended = answers.pop(round_ % 3)
+        assert ended.status == 204
+        assert codes(answers).keys() <= {(200, ""), (401, "TOKEN_REVOKED")}
+        assert_dead(attack, first, second, *pairs_of(member, answers))
+
+
+def test_ending_one_session_beside_its_refresh_leaves_the_other_alive(
+    clients: ThreadPoolExecutor, attack: Attack
+) -> None:
+    member = attack.member()
+    other = attack.log_in(member)
+    for round_ in rounds(12):
+        ann = attack.log_in(member)
+        session = decoded(ann.access_token.split(".")[1])["sid"]
+        pair: list[Request] = [refreshes(ann), ("DELETE", f"/api/auth/sessions/{session}", None, other.access_token)]
+        refreshed, ended = in_turn(round_, at_once(clients, attack, in_turn(round_, pair)))
+
+        assert ended.status == 204
+        assert codes([refreshed]).keys() <= {(200, ""), (401, "TOKEN_REVOKED")}
+        assert_dead(attack, ann, *pairs_of(member, [refreshed]))
+        other = assert_alive(attack, other)
+
+
+def test_logins_and_refreshes_beside_a_disabling_leave_no_session_alive(
+    clients: ThreadPoolExecutor, attack: Attack
+) -> None:
+    root = attack.signed_in(role="admin")
+    for round_ in rounds(10):
+        ann = attack.signed_in()
+        login: Request = ("POST", "/api/auth/login", {"email": ann.email, "password": PASSWORD}, "")
+        requests = [login, refreshes(ann), login, refreshes(ann), login]
+        place = round_ % 6
+        requests.insert(place, disables(root, ann))
+        answers = at_once(clients, attack, requests)
+
+        assert answers.pop(place).status == 200
+        refusals = {(403, "ACCOUNT_DISABLED"), (401, "INVALID_TOKEN"), (401, "TOKEN_REVOKED")}
+        assert codes(answers).keys() <= {(200, ""), *refusals}
+        begun = [ann, *pairs_of(ann, answers)]
+        assert_dead(attack, *begun, codes_=["INVALID_TOKEN"])
+        attack.sql("UPDATE users SET is_active = true WHERE id = $1", ann.id)
+        assert_dead(attack, *begun)
+
+
+EXPIRED = """
+    WITH gone AS (
+        INSERT INTO sessions (user_id, refresh_jti, expires_at, ends_at, ended_at)
+        SELECT $1, gen_random_uuid(), now() - interval '31 days', now(), CASE WHEN n % 2 = 0 THEN now() END
+        FROM generate_series(1, 2500) AS n RETURNING id
+    )
+    INSERT INTO token_blocklist (id, expires_at) SELECT id, now() - interval '1 day' FROM gone
+"""
+
+
+def test_purging_beside_refreshes_logs_nobody_out_and_lets_nobody_in(
+    clients: ThreadPoolExecutor, attack: Attack, tmp_path: Path
+) -> None:
+    owner = attack.member()
+    alive = [attack.signed_in() for _ in range(4)]
+    over = attack.signed_in()
+    with attack.arranged():
+        assert attack.call("DELETE", "/api/auth/logout", token=over.access_token).status == 200
+    attack.sql(EXPIRED, owner.id)
+    purging = threading.Event()
+
+    def purge() -> str:
+        try:
+            done = postern("purge", folder=tmp_path, env=attack.arena.environment)
+        finally:
+            purging.set()
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def refresh(place: int) -> int:
+        """Go on refreshing until the purge is over, each second one lost and asked for again."""
+        turns = 0
+        while not purging.is_set() or turns < 4:
+            before, server = alive[place], turns % 2
+            answer = attack.call("POST", "/api/auth/refresh", token=before.refresh_token, server=server)
+            alive[place] = with_pair(before, answer)
+            if turns % 2:
+                again = attack.call("POST", "/api/auth/refresh", token=before.refresh_token, server=1 - server)
+                assert with_pair(before, again) == alive[place]
+            turns += 1
+        return turns
+
+    with attack.arranged():
+        purged = clients.submit(purge)
+        turns = list(clients.map(refresh, range(len(alive))))
+        said = purged.result()
+
+    assert int(said.split()[1]) >= 5000  # "postern: 5001 expired rows removed"
+    assert attack.arena.database.execute("SELECT count(*) FROM sessions WHERE user_id = $1", owner.id) == 0
+    assert min(turns) >= 4
+    for account in alive:
+        assert_alive(attack, account)
+    assert_dead(attack, over)
+
+
+def test_two_purges_at_once_and_a_session_that_expires_meanwhile(
+    clients: ThreadPoolExecutor, attack: Attack, tmp_path: Path
+) -> None:
+    ann, bob = attack.signed_in(), attack.signed_in()
+    attack.sql(EXPIRED, ann.id)
+    attack.sql("UPDATE sessions SET expires_at = now() WHERE user_id = $1 AND ended_at IS NULL", bob.id)
+    with attack.arranged():
+        purges = [clients.submit(postern, "purge", folder=tmp_path, env=attack.arena.environment) for _ in range(2)]
+        while not all(purge.done() for purge in purges):
+            refused = attack.call("POST", "/api/auth/refresh", token=bob.refresh_token)
+            assert codes([refused]).keys() <= {(401, "TOKEN_EXPIRED"), (401, "INVALID_TOKEN")}
+            ann = with_pair(ann, attack.call("POST", "/api/auth/refresh", token=ann.refresh_token, server=1))
+    for purge in purges:
+        assert purge.result().returncode == 0, purge.result().stderr
+    assert_alive(attack, ann)
