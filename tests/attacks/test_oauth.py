@@ -236,6 +236,11 @@ def test_a_name_that_can_not_be_is_an_invalid_request(attack: Attack, victim: Ac
     assert_refused(post(attack, f"{urlencode(good(victim))}&{name}=x".encode()), "invalid_request")
 
 
+@pytest.mark.parametrize("name", ["%00", "username%00", "x%00y"])
+def test_a_name_with_a_nul_is_an_invalid_request(attack: Attack, victim: Account, name: str) -> None:
+    assert_refused(post(attack, f"{urlencode(good(victim, password=NOT_RIGHT))}&{name}=x".encode()), "invalid_request")
+
+
 @pytest.mark.parametrize("text", ["%", "%z", "%zz", "%u0041", "%%", "%0"], ids=ascii)
 def test_half_an_escape_is_only_text(attack: Attack, victim: Account, text: str) -> None:
     body = urlencode(good(victim)) + text

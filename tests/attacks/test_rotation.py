@@ -395,3 +395,16 @@ def test_the_claims_of_another_session_under_the_own_signature_are_refused(attac
     assert_refused(way(attack, token), "INVALID_TOKEN")
     assert_alive(attack, ann)
     assert_alive(attack, bob)
+
+
+@ways
+@pytest.mark.parametrize("exchanged_before", [False, True], ids=["current", "parent"])
+def test_a_token_that_names_another_user_than_its_session_is_none_even_with_the_key(
+    attack: Attack, way: Way, exchanged_before: bool
+) -> None:
+    ann, bob = attack.signed_in(), attack.signed_in()
+    if exchanged_before:
+        attack.refreshed(bob)
+    forge = Forge(bob.refresh_token, bob.access_token, ann.refresh_token)
+    token = forge.with_claims(sub=str(ann.id), jti=decoded(bob.refresh_token.split(".")[1])["jti"])
+    assert_refused(way(attack, token), "INVALID_TOKEN")
