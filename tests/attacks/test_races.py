@@ -273,7 +273,7 @@ def test_a_change_of_password_beside_refreshes_leaves_one_pair_and_it_works(
     clients: ThreadPoolExecutor, attack: Attack
 ) -> None:
     ann, passwords = attack.signed_in(), [PASSWORD, "another horse battery"]
-    for round_ in rounds(12):
+    for round_ in rounds(8):
         requests = [refreshes(ann)] * (1 + round_ % 4)
         requests.insert(round_ % len(requests), changes_password(ann, *passwords))
         place = [target for _, target, _, _ in requests].index("/api/auth/password")
@@ -293,7 +293,7 @@ def test_of_two_changes_of_password_at_once_in_one_session_one_wins(
     clients: ThreadPoolExecutor, attack: Attack
 ) -> None:
     ann, current = attack.signed_in(), PASSWORD
-    for round_ in rounds(10):
+    for round_ in rounds(6):
         new = [f"horse battery {round_} {which}" for which in range(2)]
         answers = at_once(clients, attack, [changes_password(ann, current, password) for password in new])
 
@@ -309,7 +309,7 @@ def test_of_two_changes_of_password_at_once_in_one_session_one_wins(
 def test_of_two_changes_of_password_at_once_in_two_sessions_one_wins(
     clients: ThreadPoolExecutor, attack: Attack
 ) -> None:
-    for round_ in rounds(10):
+    for round_ in rounds(6):
         ann = attack.member()
         sessions = [attack.log_in(ann), attack.log_in(ann)]
         new = [f"horse battery {round_} {which}" for which in range(2)]
@@ -329,7 +329,7 @@ def test_ending_all_sessions_beside_refreshes_leaves_no_token_that_works(
     clients: ThreadPoolExecutor, attack: Attack, both: bool
 ) -> None:
     member = attack.member()
-    for round_ in rounds(12):
+    for round_ in rounds(8):
         first = attack.log_in(member)
         second = attack.log_in(member) if both else first
         requests: list[Request] = [refreshes(first), refreshes(second)]
@@ -347,7 +347,7 @@ def test_ending_one_session_beside_its_refresh_leaves_the_other_alive(
 ) -> None:
     member = attack.member()
     other = attack.log_in(member)
-    for round_ in rounds(12):
+    for round_ in rounds(8):
         ann = attack.log_in(member)
         session = decoded(ann.access_token.split(".")[1])["sid"]
         pair: list[Request] = [refreshes(ann), ("DELETE", f"/api/auth/sessions/{session}", None, other.access_token)]
@@ -363,7 +363,7 @@ def test_logins_and_refreshes_beside_a_disabling_leave_no_session_alive(
     clients: ThreadPoolExecutor, attack: Attack
 ) -> None:
     root = attack.signed_in(role="admin")
-    for round_ in rounds(10):
+    for round_ in rounds(6):
         ann = attack.signed_in()
         login: Request = ("POST", "/api/auth/login", {"email": ann.email, "password": PASSWORD}, "")
         requests = [login, refreshes(ann), login, refreshes(ann), login]
