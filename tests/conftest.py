@@ -53,7 +53,8 @@ def settings(database_url: str) -> Settings:
 
 def make_settings(**values: object) -> Settings:
     """Settings of a test, untouched by the environment's `.env`."""
-    cheap = {"rate_limit_enabled": False, "hash_passes": 1, "hash_memory_kib": 8}
+    # Nothing purges while a test empties the tables; the tests of purging say when.
+    cheap = {"rate_limit_enabled": False, "hash_passes": 1, "hash_memory_kib": 8, "purge_seconds": 86_400}
     return Settings.load(_env_file=None, **{"app_env": "testing", "secret_key": SECRET, **cheap, **values})
 
 

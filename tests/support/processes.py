@@ -25,7 +25,8 @@ _ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 def environment(**values: str) -> dict[str, str]:
     """Return the environment of a child: nothing of ours but what finds programs and measures coverage."""
     kept = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COV")}
-    return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "RATE_LIMIT_ENABLED": "false"} | values
+    ours = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "RATE_LIMIT_ENABLED": "false", "PURGE_SECONDS": "86400"}
+    return kept | ours | values
 
 
 def wait_until(done: Callable[[], object], limit_seconds: float = LIMIT_SECONDS) -> None:
