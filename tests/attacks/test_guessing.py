@@ -56,7 +56,8 @@ def open_attack(open_arena: Arena) -> Iterator[Attack]:
 
 def forget(attack: Attack) -> None:
     """Let nobody have asked for anything yet."""
-    attack.sql("DELETE FROM rate_counts; DELETE FROM login_failures")
+    attack.sql("DELETE FROM rate_counts")
+    attack.sql("DELETE FROM login_failures")
 
 
 def address(number: int) -> str:
