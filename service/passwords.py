@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import secrets
-import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,8 +28,6 @@ DEAREST_COST_KIB = 2**20
 """Memory, and passes times memory, of the dearest stored hash that is checked at all: about half a second."""
 MOST_LANES = 16
 """The library starts a thread for each."""
-NICENESS = 10
-"""Of the threads that hash: a tenth of what another thread gets where they compete, all where they don't."""
 LATEST_TURN_SECONDS = 30
 """Longer than that nobody is sent away."""
 LONGEST_HASH = 512
@@ -44,7 +39,7 @@ class PasswordHasher:
 
     def __init__(self, *, passes: int, memory_kib: int, threads: int, queue: int, wait_seconds: float) -> None:
         self._argon2 = Argon2(time_cost=passes, memory_cost=memory_kib, parallelism=1)
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_give_way)
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._places = asyncio.Semaphore(threads)
         self._queue = queue
         self._waiting = 0
@@ -127,17 +122,6 @@ class _Turns:
         now = time.monotonic()
         self._last = min(max(self._last, now) + self._seconds_each, now + LATEST_TURN_SECONDS)
         return math.ceil(self._last - now)
-
-
-def _give_way() -> None:
-    """Let other threads go first, the event loop's above all: a hash has time.
-
-    On Linux a thread has a niceness of its own; elsewhere it would be the whole process's.
-    """
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
-        # Never back up: only root may, and a service that was started with less priority has its reason.
-        os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 def _is_affordable(password_hash: str) -> bool:

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import threading
 from collections.abc import Callable, Iterator
 
 import argon2
 import pytest
 from service.errors import Unavailable
-from service.passwords import NICENESS, PasswordHasher
+from service.passwords import PasswordHasher
 
 MakeHasher = Callable[..., PasswordHasher]
 
@@ -123,15 +121,6 @@ async def test_a_hash_of_other_parameters_is_outdated(make_hasher: MakeHasher) -
 
     assert new.is_outdated(await old.hash("x"))
     assert not new.is_outdated(await new.hash("x"))
-
-
-async def test_hashing_gives_way_to_everything_else(make_hasher: MakeHasher) -> None:
-    before = os.getpriority(os.PRIO_PROCESS, 0)
-    hashing = await make_hasher()._run(lambda: os.getpriority(os.PRIO_PROCESS, 0))
-
-    # Elsewhere a thread has no niceness of its own, and the process keeps the one it has.
-    assert hashing == (NICENESS if sys.platform == "linux" else before)
-    assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
 async def test_the_loop_goes_on_meanwhile(make_hasher: MakeHasher) -> None:
