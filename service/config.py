@@ -141,7 +141,7 @@ class Settings(DatabaseSettings):
     registration_rate: int = Field(10, ge=1)
     refresh_rate: int = Field(60, ge=1)
     token_rate: int = Field(30, ge=1, description="of /api/auth/token")
-    password_rate: int = Field(10, ge=1, description="for one address, and for one account")
+    password_rate: int = Field(10, ge=1)
     purge_seconds: float = Field(300, gt=0, description="between two removals of expired rows")
 
     hash_passes: int = Field(2, ge=1, le=64, description="argon2id's t")

@@ -11,6 +11,7 @@ from service.context import Context
 from service.errors import (
     AccountDisabled,
     FieldFault,
+    InvalidCredentials,
     InvalidToken,
     ServiceError,
     TokenExpired,
@@ -68,7 +69,7 @@ async def log_in(context: Context, login: Login, *, caller: Caller) -> tuple[Tok
         for _ in range(ROUNDS):
             stored = user.password_hash if user else None
             if not await context.passwords.verify(login.password, stored) or user is None:
-                raise await lockout.fail(context, target)
+                raise await lockout.fail(context, target) or InvalidCredentials()
             renewed = await _renewed(context, login.password, user)
             async with context.transaction() as work:
                 current = await work.users.lock(user.id)
@@ -110,22 +111,25 @@ async def change_password(context: Context, principal: Principal, current: str, 
     Raises:
         ValidationFailed: the current password is another, or the new one too easy to guess.
         TokenRevoked, InvalidToken: the session has ended since the request began, or the user is gone or disabled.
-        RateLimited: too many of these for one account.
+        RateLimited: too many wrong ones in this session.
         Unavailable: too many passwords are being checked.
     """
     user = principal.user
-    await spend(context, Rate.PASSWORD, f"user:{user.id}")
     check_new_password(new, username=user.username, email=user.email, pointer="/new_password")
+    target = Target.within(principal.session_id)
     async with context.passwords.place():
+        await lockout.refuse_locked(context, target)
         for _ in range(ROUNDS):
             if not await context.passwords.verify(current, user.password_hash):
-                raise ValidationFailed(faults=(FieldFault("/current_password", "wrong_password", "It is another"),))
+                fault = FieldFault("/current_password", "wrong_password", "It is another")
+                raise await lockout.fail(context, target) or ValidationFailed(faults=(fault,))
             password_hash = await context.passwords.hash(new)
             async with context.transaction() as work:
                 locked = await work.users.lock(user.id)
                 if locked is None or not locked.is_active:
                     raise InvalidToken
                 if locked.password_hash == user.password_hash:
+                    await lockout.succeed(work, context, target)
                     await work.users.change(user.id, {"password_hash": password_hash})
                     return await _renew_session(work, context, principal)
             user = locked

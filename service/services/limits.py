@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from enum import Enum
 
 from service import trace
@@ -37,6 +38,13 @@ async def spend(context: Context, rate: Rate, whose: str) -> None:
     _tell(allowance)
     if counted.count > limit:
         raise RateLimited(retry_after_seconds=allowance.reset_seconds)
+
+
+def spent(seconds: int) -> None:
+    """Let the answer's headers say that nothing is left for so long, for a reason other than a rate."""
+    current = trace.current.get()
+    if current.allowance is not None:
+        current.allowance = replace(current.allowance, remaining=0, reset_seconds=seconds)
 
 
 def _tell(allowance: Allowance) -> None:

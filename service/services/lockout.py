@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import datetime
 import math
+import uuid
 from dataclasses import dataclass
+from typing import Self
 
 from service.context import Context
-from service.errors import InvalidCredentials, RateLimited, ServiceError
+from service.errors import RateLimited
 from service.repositories.failures import Tally
 from service.repositories.unit_of_work import UnitOfWork
+from service.services.limits import spent
 
 ANYWHERE = ""
 FAILURES_OF_NETWORK = 10
@@ -29,6 +32,11 @@ class Target:
 
     account: str
     network: str
+
+    @classmethod
+    def within(cls, session_id: uuid.UUID) -> Self:
+        """Return what guesses from within a session are counted for: they lock nobody else out, from wherever."""
+        return cls(f"session:{session_id}", "session")
 
     @property
     def networks(self) -> tuple[str, str]:
@@ -48,14 +56,14 @@ async def refuse_locked(context: Context, target: Target) -> None:
         _refuse(tallies)
 
 
-async def fail(context: Context, target: Target) -> ServiceError:
-    """Count a wrong password; return what to answer.
+async def fail(context: Context, target: Target) -> RateLimited | None:
+    """Count a wrong password; return what to answer in place of saying so.
 
-    It is InvalidCredentials, but RateLimited when a lock came while the password was being checked: what was in flight
-    when the tenth failed is to learn nothing.
+    That is when a lock came while the password was being checked: what was in flight when the tenth failed is to learn
+    nothing.
     """
     if not context.settings.rate_limit_enabled:
-        return InvalidCredentials()
+        return None
     async with context.transaction() as work:
         tallies = await work.failures.open(target.account, target.networks)
         if (locked_seconds := _locked_seconds(tallies)) > 0:
@@ -65,7 +73,7 @@ async def fail(context: Context, target: Target) -> ServiceError:
         anywhere = tallies[ANYWHERE].failures
         if here <= FAILURES_OF_NETWORK or anywhere >= FAILURES_FROM_ANYWHERE:
             await _count(work, target.account, ANYWHERE, anywhere + 1, limit=FAILURES_FROM_ANYWHERE)
-    return InvalidCredentials()
+    return None
 
 
 async def succeed(work: UnitOfWork, context: Context, target: Target) -> None:
@@ -104,4 +112,5 @@ def _locked_seconds(tallies: dict[str, Tally]) -> float:
 
 
 def _locked(seconds: float) -> RateLimited:
+    spent(math.ceil(seconds))
     return RateLimited("Too many failed logins", retry_after_seconds=math.ceil(seconds))

@@ -186,12 +186,15 @@ def _validated(model: type[Model], value: Any, prefix: str = "") -> Model:
 
 def _refusal(model: type[BaseModel], error: ValidationError, prefix: str) -> ValidationFailed:
     found = error.errors(include_input=False, include_url=False, include_context=False)
-    faults = tuple(
-        FieldFault(_pointer(fault["loc"], prefix), fault["type"], fault["msg"].removeprefix("Value error, "))
-        for fault in found
-    )
+    faults = tuple(FieldFault(_pointer(fault["loc"], prefix), fault["type"], _message(fault)) for fault in found)
     is_absent = any(fault["type"] in ("missing", "string_too_short") for fault in found)
     return ValidationFailed(getattr(model, "title_when_absent", None) if is_absent else None, faults=faults)
+
+
+def _message(fault: Mapping[str, Any]) -> str:
+    """Return pydantic's words, without the names of our classes."""
+    is_model = fault["type"] == "model_type"
+    return "A JSON object is needed" if is_model else fault["msg"].removeprefix("Value error, ")
 
 
 def _pointer(location: tuple[int | str, ...], prefix: str) -> str:

@@ -249,3 +249,41 @@ async def test_without_limits_there_is_no_lock(
     )
 
     assert (await log_in(client, ann.email)).status_code == 200
+
+
+# From within a session
+
+
+async def test_guessing_within_a_session_locks_that_session_out_of_changing_the_password(
+    locking: httpx.AsyncClient, ann: Account, accounts: Accounts, database: asyncpg.Connection
+) -> None:
+    stolen, own = await accounts.log_in(ann), await accounts.log_in(ann)
+
+    async def guess(password: str, address: str) -> httpx.Response:
+        body = {"current_password": password, "new_password": NEW_PASSWORD}
+        headers = stolen.headers | forwarded(address)
+        return await locking.post("/api/auth/password", json=body, headers=headers)
+
+    answers = [await guess("wrong", f"10.0.{number}.1") for number in range(10)]
+
+    assert {answer.status_code for answer in answers} == {400}
+    for password in ("wrong", PASSWORD):
+        locked = await guess(password, "203.0.113.9")
+        assert_locked(locked)
+        assert locked.headers["ratelimit-remaining"] == "0"
+        assert locked.headers["ratelimit-reset"] == locked.headers["retry-after"]
+    assert (await me(locking, stolen)).status_code == 200
+    assert (await log_in(locking, ann.email)).status_code == 200
+    assert (await change_password(locking, own)).status_code == 200
+
+
+async def test_a_right_password_within_a_session_begins_anew_to_count(
+    locking: httpx.AsyncClient, ann: Account, accounts: Accounts, database: asyncpg.Connection
+) -> None:
+    session = await accounts.log_in(ann)
+    for _ in range(9):
+        assert (await change_password(locking, session, "wrong")).status_code == 400
+    changed = await change_password(locking, session)
+
+    assert changed.status_code == 200
+    assert await tallies(database) == {}

@@ -12,7 +12,6 @@ from tests.support.accounts import PASSWORD, Account, Accounts
 from tests.support.attempts import ADDRESS, COUNTING, allowance, ask_for_token, forwarded, has_allowance, log_in
 from tests.support.instances import Serve
 from tests.support.problems import assert_problem
-from tests.support.sessions import change_password
 
 Attempt = Callable[[httpx.AsyncClient, int, str], Awaitable[httpx.Response]]
 
@@ -242,22 +241,6 @@ async def test_a_login_works_from_any_address(
     assert (await log_in(limited, "ann@example.com", address=address)).status_code == 200
 
     assert await database.fetchval("SELECT count(*) FROM login_failures") == 0
-
-
-async def test_the_passwords_of_an_account_are_limited_whatever_the_address(
-    limited: httpx.AsyncClient, accounts: Accounts
-) -> None:
-    ann = await accounts.log_in(Account(1, "ann", "ann@example.com"))
-
-    async def guess(address: str) -> httpx.Response:
-        body = {"current_password": "wrong", "new_password": "another horse"}
-        return await limited.post("/api/auth/password", json=body, headers=ann.headers | forwarded(address))
-
-    answers = [await guess(f"198.51.100.{number}") for number in range(10)]
-
-    assert {answer.status_code for answer in answers} == {400}
-    assert_limited(await guess("203.0.113.9"), 10)
-    assert (await change_password(limited, await accounts.signed_in("bob"))).status_code == 200
 
 
 # Which answers tell
