@@ -18,6 +18,8 @@ SECRET_KEY_BYTES = 32
 """RFC 7518 §3.2: a key of HS256 is at least as long as the hash."""
 HASH_COST_KIB = 35_840
 """Passes times memory of the cheapest argon2id that OWASP names (Password Storage Cheat Sheet): m=7168 KiB, t=5."""
+DEAREST_HASH_COST_KIB = 2**20
+"""Passes times memory of the dearest hash that is checked at all: about half a second."""
 
 # What the examples of this project, of the guide and of most tutorials have in them, and chance does not.
 _EXAMPLE_MARKS = (
@@ -179,6 +181,8 @@ class Settings(DatabaseSettings):
         yield from super()._faults()
         if "*" in self._allowed_origins() and self.cors_credentials:
             yield "CORS_ORIGINS=* can't be combined with CORS_CREDENTIALS: list the origins"
+        if self.hash_passes * self.hash_memory_kib > DEAREST_HASH_COST_KIB:
+            yield f"HASH_PASSES times HASH_MEMORY_KIB is above {DEAREST_HASH_COST_KIB}: no login would check it"
         if not self.token_keys:
             yield "TOKEN_KEYS names no key: leave it out, or list PEM files or SECRET_KEY"
         elif self.secret_key_fallbacks and "SECRET_KEY" not in self.token_keys:

@@ -19,13 +19,13 @@ from argon2 import PasswordHasher as Argon2
 from argon2 import extract_parameters
 from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
 
+from service.config import DEAREST_HASH_COST_KIB
 from service.errors import Unavailable
 
 T = TypeVar("T")
 
 DEAREST_MEMORY_KIB = 2**18
-DEAREST_COST_KIB = 2**20
-"""Memory, and passes times memory, of the dearest stored hash that is checked at all: about half a second."""
+"""Of a stored hash that is checked at all; what it may cost beside that, the settings know."""
 MOST_LANES = 16
 """The library starts a thread for each."""
 LATEST_TURN_SECONDS = 30
@@ -131,5 +131,5 @@ def _is_affordable(password_hash: str) -> bool:
     except InvalidHashError:
         return False
     memory, cost = parameters.memory_cost, parameters.memory_cost * parameters.time_cost
-    affordable = memory <= DEAREST_MEMORY_KIB and cost <= DEAREST_COST_KIB and parameters.parallelism <= MOST_LANES
+    affordable = memory <= DEAREST_MEMORY_KIB and cost <= DEAREST_HASH_COST_KIB and parameters.parallelism <= MOST_LANES
     return affordable and len(password_hash) <= LONGEST_HASH

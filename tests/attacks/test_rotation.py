@@ -146,14 +146,6 @@ def test_a_successor_may_be_eight_seconds_old(attack: Attack, way: Way) -> None:
     assert not has_ended(attack, ann)
 
 
-def test_a_retry_slides_no_expiry(attack: Attack) -> None:
-    ann = attack.signed_in()
-    second = exchanged(attack, refresh, ann)
-    time.sleep(1.1)  # tokens know whole seconds
-    again = with_pair(ann, refresh(attack, ann.refresh_token, server=1))
-    assert (again.access_token, again.refresh_token) == (second.access_token, second.refresh_token)
-
-
 def test_no_refresh_takes_a_session_past_its_end(attack: Attack) -> None:
     ann = attack.signed_in()
     query = "UPDATE sessions SET ends_at = now() + interval '60 seconds' WHERE id = $1"

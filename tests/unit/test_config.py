@@ -253,3 +253,17 @@ def test_a_key_of_ones_own_may_have_words_in_it() -> None:
         _env_file=None, database_url="postgresql://u@db/x", secret_key="this-exchange-of-keys-is-random-83b1"
     )
     assert settings.secret_key is not None
+
+
+@pytest.mark.parametrize(("passes", "memory_kib", "word"), [(1, 35_839, "below"), (5, 262_144, "above")])
+def test_hashes_that_are_too_cheap_or_that_no_login_would_check_are_refused(
+    passes: int, memory_kib: int, word: str
+) -> None:
+    (fault,) = faults(**GOOD, hash_passes=passes, hash_memory_kib=memory_kib)
+
+    assert fault.startswith(f"HASH_PASSES times HASH_MEMORY_KIB is {word} ")
+
+
+@pytest.mark.parametrize(("passes", "memory_kib"), [(2, 19_456), (5, 7_168), (4, 262_144)])
+def test_hashes_of_a_cost_between_are_fine(passes: int, memory_kib: int) -> None:
+    assert Settings.load(**GOOD, hash_passes=passes, hash_memory_kib=memory_kib).hash_passes == passes
