@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
@@ -12,7 +11,7 @@ from flask import request
 from service import trace
 from service.api.context import get_context
 from service.errors import TokenMissing
-from service.services.principal import identify
+from service.services.principal import identify, present
 from service.tokens import TokenType
 
 View = Callable[..., Awaitable[Any]]
@@ -38,13 +37,12 @@ def refreshing(view: View) -> View:
     """Give the view what the refresh token says as ``claims``; whether it may still be exchanged is not asked here.
 
     Raises, in the view's place:
-        TokenMissing, InvalidToken, WrongTokenType, TokenExpired
+        TokenMissing, InvalidToken, WrongTokenType, TokenExpired, TokenRevoked
     """
 
     @wraps(view)
     async def guarded(**arguments: Any) -> Any:
-        claims = get_context().tokens.read(bearer_token(), TokenType.REFRESH, datetime.datetime.now(datetime.UTC))
-        return await view(claims=claims, **arguments)
+        return await view(claims=await present(get_context(), bearer_token()), **arguments)
 
     return _marked(guarded, TokenType.REFRESH)
 

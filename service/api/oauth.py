@@ -5,7 +5,6 @@ What is refused with 400 has the form of RFC 6749 §5.2; everything else is a pr
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import parse_qsl
 
@@ -18,7 +17,8 @@ from service.api.schemas import Tokens
 from service.errors import BadRequest, Denied, ServiceError, Unauthorized
 from service.services import auth
 from service.services.limits import Rate
-from service.tokens import TokenPair, TokenType
+from service.services.principal import present
+from service.tokens import TokenPair
 
 FORM = "application/x-www-form-urlencoded"
 FIELDS_LIMIT = 50
@@ -59,9 +59,8 @@ async def _by_password(parameters: Parameters) -> TokenPair:
 
 
 async def _by_refresh_token(parameters: Parameters) -> TokenPair:
-    context, now = get_context(), datetime.datetime.now(datetime.UTC)
-    claims = context.tokens.read(_required(parameters, "refresh_token"), TokenType.REFRESH, now)
-    return await auth.refresh(context, claims, caller=caller())
+    claims = await present(get_context(), _required(parameters, "refresh_token"))
+    return await auth.refresh(get_context(), claims, caller=caller())
 
 
 GRANTS: dict[str, Callable[[Parameters], Awaitable[TokenPair]]] = {

@@ -87,13 +87,14 @@ async def log_in(context: Context, login: Login, *, caller: Caller) -> tuple[Tok
 async def refresh(context: Context, claims: Claims, *, caller: Caller) -> TokenPair:
     """Exchange the refresh token that says these claims for a new pair; there is never more than one such pair.
 
+    Its user was looked at when it was presented; whatever takes the user's rights since has ended the session, too.
+
     Raises:
         InvalidToken, TokenRevoked, TokenExpired: its user is gone or disabled, its session has ended.
         TokenReused: it had been exchanged before; its session is ended, and that is committed.
     """
     presented = Presented(claims.session_id, claims.user_id, claims.jti)
     async with context.transaction() as work:
-        await holder(work.users, claims)
         pair = sessions.new_pair(context, next_jti(claims.jti))
         session = await work.sessions.rotate(presented, pair, ip=caller.ip, user_agent=caller.user_agent)
         session = session or await work.sessions.exchanged(presented, within=RETRY)
@@ -164,7 +165,7 @@ async def _end_if_reused(work: UnitOfWork, context: Context, claims: Claims) -> 
     if session is None or session.user_id != claims.user_id:
         return InvalidToken()
     try:
-        await holder(work.users, claims)  # again: the password may have been changed while the row was waited for
+        await holder(work.users, claims)  # again: it may have been disabled, or its password changed, meanwhile
     except (InvalidToken, TokenRevoked) as refusal:
         return refusal
     if session.ended_at is not None:

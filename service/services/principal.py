@@ -56,6 +56,18 @@ async def identify(context: Context, token: str) -> Principal:
         return Principal(await holder(reading.users, claims), claims.session_id, generation(claims.jti))
 
 
+async def present(context: Context, token: str) -> Claims:
+    """Return what this refresh token says; whether it may still be exchanged is not asked here.
+
+    Raises:
+        InvalidToken, WrongTokenType, TokenExpired, TokenRevoked: the token is not good.
+    """
+    claims = context.tokens.read(token, TokenType.REFRESH, datetime.datetime.now(datetime.UTC))
+    async with context.reading() as reading:
+        await holder(reading.users, claims)
+    return claims
+
+
 async def holder(users: UserReader, claims: Claims) -> User:
     """Return the user of a token that is in force.
 

@@ -201,3 +201,12 @@ async def test_tokens_live_as_long_as_configured(serve: Serve, new_database: New
 
     assert int(access["exp"]) - int(access["iat"]) == 60
     assert int(refresh["exp"]) - int(refresh["iat"]) == 90
+
+
+async def test_a_revoked_token_is_refused_before_the_query_is(client: httpx.AsyncClient, accounts: Accounts) -> None:
+    ann = await accounts.signed_in("ann")
+    await client.delete("/api/auth/logout", headers=ann.headers)
+
+    answer = await client.post("/api/auth/refresh?x=1", headers=ann.refresh_headers)
+
+    assert_problem(answer, 401, "TOKEN_REVOKED")
