@@ -14,6 +14,7 @@ from service.config import ConfigurationError, Settings
 from service.context import token_codec
 from service.database import database
 from service.embedded import EmbeddedPostgresError
+from service.server import heap
 from service.stack import create_asgi
 
 running = ExitStack()
@@ -26,3 +27,4 @@ try:
     app = create_asgi(settings, running.enter_context(database(settings)))
 except (ConfigurationError, EmbeddedPostgresError) as error:
     sys.exit("\n".join(getattr(error, "faults", [str(error)])))
+heap.freeze()

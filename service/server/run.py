@@ -15,6 +15,7 @@ from hypercorn.asyncio.run import worker_serve
 from hypercorn.config import Sockets
 from hypercorn.utils import LifespanFailureError, repr_socket_addr, wrap_app
 
+from service.server import heap
 from service.server.http1 import BoundedConnection, ServerConfig, StrictHTTP1
 
 
@@ -58,6 +59,7 @@ async def _serve(
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
 
     async def stop() -> None:
+        heap.freeze()
         # Hypercorn begins to wait for the end once every socket listens.
         for sock in sockets.insecure_sockets:
             on_ready(repr_socket_addr(sock.family, sock.getsockname()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import hypercorn.asyncio.run
@@ -22,6 +22,15 @@ def hypercorns_own_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put back what `run` exchanges in Hypercorn for good."""
     monkeypatch.setattr(hypercorn.protocol, "H11Protocol", H11Protocol)
     monkeypatch.setattr(hypercorn.asyncio.run, "TCPServer", TCPServer)
+
+
+@pytest.fixture(autouse=True)
+def collector_as_before() -> Iterator[None]:
+    """Undo what a server that is ready does to the garbage collector of its process."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
 
 
 def config() -> ServerConfig:
@@ -79,6 +88,17 @@ def test_the_address_listens_when_it_is_told() -> None:
         signal.raise_signal(signal.SIGTERM)
 
     assert serve(application, config(), on_ready=connect)[0] in connected
+
+
+def test_what_start_up_has_made_is_out_of_the_collectors_sight() -> None:
+    frozen = []
+
+    def look(address: str) -> None:
+        frozen.append(gc.get_freeze_count())
+        signal.raise_signal(signal.SIGTERM)
+
+    serve(application, config(), on_ready=look)
+    assert frozen[0] > 0
 
 
 def test_a_lifespan_that_fails_says_why() -> None:
