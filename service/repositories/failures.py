@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Executable, Select, case, delete, func, select, update
+from sqlalchemy import ARRAY, Executable, Text, any_, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -33,10 +33,10 @@ class FailureReader:
 
     async def of(self, account: str, networks: Collection[str]) -> dict[str, Tally]:
         """Return the tallies that there are, by network."""
-        return await self._tallies(_of(account, networks))
+        return await self._tallies(_OF, _named(account, networks))
 
-    async def _tallies(self, statement: Executable) -> dict[str, Tally]:
-        rows = await self._session.execute(statement)
+    async def _tallies(self, statement: Executable, parameters: dict[str, Any] | None = None) -> dict[str, Tally]:
+        rows = await self._session.execute(statement, parameters)
         return {network: Tally(failures, max(0.0, float(seconds or 0))) for network, failures, seconds in rows}
 
 
@@ -45,7 +45,7 @@ class Failures(FailureReader):
 
     async def lock(self, account: str, networks: Collection[str]) -> dict[str, Tally]:
         """Return the tallies that there are, and keep others from changing them until the transaction ends."""
-        return await self._tallies(_of(account, networks).order_by(LoginFailures.network).with_for_update())
+        return await self._tallies(_LOCKED, _named(account, networks))
 
     async def open(self, account: str, networks: Collection[str]) -> dict[str, Tally]:
         """Return a tally for each network, made where there was none, and keep others from changing them.
@@ -90,6 +90,15 @@ _COLUMNS = (
 )
 
 
-def _of(account: str, networks: Collection[str]) -> Select[str, int, Any]:
-    remembered = LoginFailures.expires_at > func.now()
-    return select(*_COLUMNS).where(LoginFailures.account == account, LoginFailures.network.in_(networks), remembered)
+# What every login asks is built once: to build it anew takes as long as to run it.
+
+_OF = select(*_COLUMNS).where(
+    LoginFailures.account == bindparam("account"),
+    LoginFailures.network == any_(bindparam("networks", type_=ARRAY(Text))),
+    LoginFailures.expires_at > func.now(),
+)
+_LOCKED = _OF.order_by(LoginFailures.network).with_for_update()
+
+
+def _named(account: str, networks: Collection[str]) -> dict[str, Any]:
+    return {"account": account, "networks": list(networks)}

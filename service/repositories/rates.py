@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
+from typing import cast
 
-from sqlalchemy import Interval, case, cast, func, literal
+from sqlalchemy import Executable, Interval, Table, case, func, literal
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -30,15 +31,22 @@ class Rates:
 
     async def count(self, key: str) -> Counted:
         """Count one attempt; return where its window stands."""
-        ends_at = func.now() + cast(literal(WINDOW), Interval)
-        added = insert(RateCount).values(key=key, count=1, expires_at=ends_at)
-        over = RateCount.expires_at <= func.now()
-        statement = added.on_conflict_do_update(
-            index_elements=[RateCount.key],
-            set_={
-                "count": case((over, 1), else_=RateCount.count + 1),
-                "expires_at": case((over, added.excluded.expires_at), else_=RateCount.expires_at),
-            },
-        ).returning(RateCount.count, func.extract("epoch", RateCount.expires_at - func.now()))
-        count, seconds = (await self._session.execute(statement)).one()
+        count, seconds = (await self._session.execute(_COUNT, {"key": key})).one()
         return Counted(count, float(seconds))
+
+
+def _counting() -> Executable:
+    table = cast(Table, RateCount.__table__)
+    added = insert(table).values(count=1, expires_at=func.now() + literal(WINDOW, Interval))
+    over = table.c.expires_at <= func.now()
+    return added.on_conflict_do_update(
+        index_elements=[table.c.key],
+        set_={
+            "count": case((over, 1), else_=table.c.count + 1),
+            "expires_at": case((over, added.excluded.expires_at), else_=table.c.expires_at),
+        },
+    ).returning(table.c.count, func.extract("epoch", table.c.expires_at - func.now()))
+
+
+_COUNT = _counting()
+"""Built once, since to build it anew takes as long as to run it."""

@@ -8,15 +8,27 @@ from __future__ import annotations
 import datetime
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, DateTime, SQLColumnExpression, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Executable,
+    Interval,
+    Table,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import Session
 
 LISTED_SESSIONS = 1000
 
+_TABLE = cast(Table, Session.__table__)
 _NOW = func.statement_timestamp(type_=DateTime(timezone=True))
 _SECOND = func.date_trunc("second", _NOW, type_=DateTime(timezone=True))  # tokens have whole seconds
 
@@ -33,16 +45,29 @@ class NewPair:
     access_lifetime: datetime.timedelta
     refresh_lifetime: datetime.timedelta
 
-    def columns(self, ends_at: SQLColumnExpression[datetime.datetime]) -> dict[str, Any]:
-        """Return what the pair sets in its session's row; no token outlives the session."""
+    def parameters(self) -> dict[str, Any]:
+        """Return what `_times_of_a_pair` needs, and the columns that are as given."""
         return {
             "access_jti": self.access_jti,
             "refresh_jti": self.refresh_jti,
             "kid": self.kid,
-            "issued_at": _NOW,
-            "access_expires_at": func.least(_SECOND + min(self.access_lifetime, self.refresh_lifetime), ends_at),
-            "expires_at": func.least(_SECOND + self.refresh_lifetime, ends_at),
+            "access_lifetime": min(self.access_lifetime, self.refresh_lifetime),
+            "refresh_lifetime": self.refresh_lifetime,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPair:
+    """The current pair of a session, as stored: what both tokens say, and the key they are signed with."""
+
+    session_id: uuid.UUID
+    user_id: int
+    access_jti: uuid.UUID
+    refresh_jti: uuid.UUID
+    kid: str
+    issued_at: datetime.datetime
+    access_expires_at: datetime.datetime
+    expires_at: datetime.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +77,10 @@ class Presented:
     session_id: uuid.UUID
     user_id: int
     jti: uuid.UUID
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what `_NAMED` needs, and the token's own id."""
+        return {"named_session": self.session_id, "named_user": self.user_id, "presented_jti": self.jti}
 
 
 class SessionReader:
@@ -72,36 +101,28 @@ class Sessions(SessionReader):
 
     async def begin(
         self, user_id: int, pair: NewPair, *, lifetime: datetime.timedelta, ip: str | None, user_agent: str | None
-    ) -> Session:
-        """Insert a session and return it as stored; it ends after ``lifetime``, however often it is refreshed."""
-        ends_at = _SECOND + lifetime
-        values = pair.columns(ends_at) | {"user_id": user_id, "ends_at": ends_at, "ip": ip, "user_agent": user_agent}
-        return (await self._session.execute(insert(Session).values(values).returning(Session))).scalar_one()
+    ) -> StoredPair:
+        """Insert a session and return its pair; it ends after ``lifetime``, however often it is refreshed."""
+        used = {"user_id": user_id, "lifetime": lifetime, "ip": ip, "user_agent": user_agent}
+        return StoredPair(*(await self._session.execute(_BEGIN, pair.parameters() | used)).one())
 
     async def rotate(
         self, presented: Presented, pair: NewPair, *, ip: str | None, user_agent: str | None
-    ) -> Session | None:
+    ) -> StoredPair | None:
         """Exchange the presented refresh token for a pair: one conditional UPDATE, so at most one caller succeeds.
 
-        Returns the session as stored; None when the presented token is not the current one of a session that is alive.
+        Returns the pair as stored; None when the presented token is not the current one of a session that is alive.
         """
-        used = {"parent_jti": Session.refresh_jti, "last_used_at": _NOW, "ip": ip, "user_agent": user_agent}
-        statement = update(Session).where(Session.refresh_jti == presented.jti, *_named_by(presented), *_alive())
-        return await self._changed(statement.values(used | pair.columns(Session.ends_at)).returning(Session))
+        used = {"ip": ip, "user_agent": user_agent}
+        return await self._pair(_ROTATE, presented.parameters() | pair.parameters() | used)
 
-    async def renew(self, session_id: uuid.UUID, pair: NewPair) -> Session | None:
+    async def renew(self, session_id: uuid.UUID, pair: NewPair) -> StoredPair | None:
         """Give the session a pair that no token was exchanged for; None when it is not alive."""
-        statement = update(Session).where(Session.id == session_id, *_alive())
-        return await self._changed(
-            statement.values({"parent_jti": None} | pair.columns(Session.ends_at)).returning(Session)
-        )
+        return await self._pair(_RENEW, pair.parameters() | {"named_session": session_id})
 
-    async def exchanged(self, presented: Presented, *, within: datetime.timedelta) -> Session | None:
-        """Return the session if its current pair was issued in exchange for this token, not longer than that ago."""
-        recently = Session.issued_at >= _NOW - within
-        parent = Session.parent_jti == presented.jti
-        statement = select(Session).where(parent, recently, *_named_by(presented), *_alive())
-        return (await self._session.execute(statement)).scalar_one_or_none()
+    async def exchanged(self, presented: Presented, *, within: datetime.timedelta) -> StoredPair | None:
+        """Return the current pair if it was issued in exchange for this token, not longer than that ago."""
+        return await self._pair(_EXCHANGED, presented.parameters() | {"recent": within})
 
     async def lock(self, session_id: uuid.UUID) -> Session | None:
         """Return the session and keep others from changing it until the transaction ends."""
@@ -126,10 +147,48 @@ class Sessions(SessionReader):
         found: Session | None = (await self._session.execute(statement, execution_options=options)).scalar_one_or_none()
         return found
 
+    async def _pair(self, statement: Executable, parameters: dict[str, Any]) -> StoredPair | None:
+        row = (await self._session.execute(statement, parameters)).one_or_none()
+        return None if row is None else StoredPair(*row)
 
-def _named_by(presented: Presented) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return Session.id == presented.session_id, Session.user_id == presented.user_id
+
+def _alive(session: Any = Session) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return session.ended_at.is_(None), session.expires_at > _NOW
 
 
-def _alive() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return Session.ended_at.is_(None), Session.expires_at > _NOW
+def _times_of_a_pair(ends_at: ColumnElement[datetime.datetime]) -> dict[str, Any]:
+    """Return what a new pair sets beside the columns of `NewPair`; no token outlives the session."""
+    access, refresh = bindparam("access_lifetime", type_=Interval), bindparam("refresh_lifetime", type_=Interval)
+    return {
+        "issued_at": _NOW,
+        "access_expires_at": func.least(_SECOND + access, ends_at),
+        "expires_at": func.least(_SECOND + refresh, ends_at),
+    }
+
+
+# What every login and every refresh runs is built once: to build it anew takes as long as to run it.
+
+_C = _TABLE.c
+_PAIR = (_C.id, _C.user_id, _C.access_jti, _C.refresh_jti, _C.kid, _C.issued_at, _C.access_expires_at, _C.expires_at)
+_NAMED = (_C.id == bindparam("named_session"), _C.user_id == bindparam("named_user"))
+_ENDS_AT = _SECOND + bindparam("lifetime", type_=Interval)
+
+_BEGIN = insert(_TABLE).values({"ends_at": _ENDS_AT} | _times_of_a_pair(_ENDS_AT)).returning(*_PAIR)
+_ROTATE = (
+    update(_TABLE)
+    .where(_C.refresh_jti == bindparam("presented_jti"), *_NAMED, *_alive(_C))
+    .values({"parent_jti": _C.refresh_jti, "last_used_at": _NOW} | _times_of_a_pair(_C.ends_at))
+    .returning(*_PAIR)
+)
+_RENEW = (
+    update(_TABLE)
+    .where(_C.id == bindparam("named_session"), *_alive(_C))
+    .values({"parent_jti": None} | _times_of_a_pair(_C.ends_at))
+    .returning(*_PAIR)
+)
+_EXCHANGED = select(*_PAIR).where(
+    _C.parent_jti == bindparam("presented_jti"),
+    _C.issued_at >= _NOW - bindparam("recent", type_=Interval),
+    *_NAMED,
+    *_alive(_C),
+)

@@ -5,8 +5,25 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Text, cast, delete, exists, func, insert, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Executable,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -33,28 +50,24 @@ class UserReader:
 
     async def get(self, user_id: int) -> User | None:
         """Return the account with this id."""
-        return (await self._session.execute(select(User).where(User.id == user_id))).scalar_one_or_none()
+        return (await self._session.execute(_WITH_ID, {"user_id": user_id})).scalar_one_or_none()
 
     async def by_email(self, email: str) -> tuple[str, User | None]:
         """Return the email as the database compares it, and the account that has it."""
-        return await self._by_key(User.email_key, email)
+        return await self._by_key(_WITH_EMAIL, email)
 
     async def by_username(self, username: str) -> tuple[str, User | None]:
         """Return the name as the database compares it, and the account that has it."""
-        return await self._by_key(User.username_key, username)
+        return await self._by_key(_WITH_USERNAME, username)
 
-    async def _by_key(self, column: InstrumentedAttribute[str], value: str) -> tuple[str, User | None]:
-        key = select(_fold(value).label("key")).subquery()
-        found = await self._session.execute(
-            select(key.c.key, User).select_from(key).outerjoin(User, column == key.c.key)
-        )
-        folded, user = found.one()
+    async def _by_key(self, statement: Executable, value: str) -> tuple[str, User | None]:
+        folded, user = (await self._session.execute(statement, {"value": value})).one()
         return folded, user
 
     async def holder_of(self, user_id: int, *blocked_ids: uuid.UUID) -> TokenHolder | None:
         """Return the account, and whether one of the ids is on the blocklist, in one statement."""
-        blocked = exists().where(BlocklistEntry.id.in_(blocked_ids))
-        row = (await self._session.execute(select(User, blocked).where(User.id == user_id))).one_or_none()
+        parameters = {"user_id": user_id, "blocked_ids": list(blocked_ids)}
+        row = (await self._session.execute(_HOLDER, parameters)).one_or_none()
         return TokenHolder(row[0], revoked=row[1]) if row else None
 
     async def page(self, page: Page) -> Listing[User]:
@@ -85,8 +98,7 @@ class Users(UserReader):
 
     async def lock(self, user_id: int) -> User | None:
         """Return the account and keep others from changing it until the transaction ends."""
-        statement = select(User).where(User.id == user_id).with_for_update(key_share=True)
-        return (await self._session.execute(statement)).scalar_one_or_none()
+        return (await self._session.execute(_LOCKED, {"user_id": user_id})).scalar_one_or_none()
 
     async def change(self, user_id: int, changes: Mapping[str, object]) -> User:
         """Set these columns and return the account as stored."""
@@ -118,6 +130,22 @@ def _active_admin() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return User.role == "admin", User.is_active.is_(True)
 
 
-def _fold(value: str) -> ColumnElement[str]:
+def _fold(value: ColumnElement[Any]) -> ColumnElement[str]:
     """The key under which the database keeps a name or an email; only the database computes it."""
     return func.postern_fold(cast(value, Text))
+
+
+def _found_by(column: InstrumentedAttribute[str]) -> Executable:
+    key = select(_fold(bindparam("value")).label("key")).subquery()
+    return select(key.c.key, User).select_from(key).outerjoin(User, column == key.c.key)
+
+
+# What every login and every request with a token runs is built once: to build it anew takes as long as to run it.
+
+_WITH_ID = select(User).where(User.id == bindparam("user_id"))
+_LOCKED = _WITH_ID.with_for_update(key_share=True)
+_WITH_EMAIL = _found_by(User.email_key)
+_WITH_USERNAME = _found_by(User.username_key)
+_HOLDER = select(User, exists().where(BlocklistEntry.id == any_(bindparam("blocked_ids", type_=ARRAY(Uuid))))).where(
+    User.id == bindparam("user_id")
+)

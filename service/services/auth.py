@@ -96,14 +96,14 @@ async def refresh(context: Context, claims: Claims, *, caller: Caller) -> TokenP
     presented = Presented(claims.session_id, claims.user_id, claims.jti)
     async with context.transaction() as work:
         pair = sessions.new_pair(context, next_jti(claims.jti))
-        session = await work.sessions.rotate(presented, pair, ip=caller.ip, user_agent=caller.user_agent)
-        session = session or await work.sessions.exchanged(presented, within=RETRY)
-        if session is None:
+        stored = await work.sessions.rotate(presented, pair, ip=caller.ip, user_agent=caller.user_agent)
+        stored = stored or await work.sessions.exchanged(presented, within=RETRY)
+        if stored is None:
             refusal = await _end_if_reused(work, context, claims)
-    if session is None:
+    if stored is None:
         # Not inside the block: what it ended has to be committed.
         raise refusal
-    return sessions.signed(context, session)
+    return sessions.signed(context, stored)
 
 
 async def change_password(context: Context, principal: Principal, current: str, new: str) -> TokenPair:
@@ -183,9 +183,9 @@ async def _renew_session(work: UnitOfWork, context: Context, principal: Principa
     before = await work.sessions.lock(principal.session_id)
     if before is None or generation(before.refresh_jti) != principal.generation:
         raise TokenRevoked  # by another change of the password, meanwhile
-    session = await work.sessions.renew(principal.session_id, sessions.new_pair(context, new_jti()))
-    if session is None:
+    stored = await work.sessions.renew(principal.session_id, sessions.new_pair(context, new_jti()))
+    if stored is None:
         raise TokenRevoked
     longest = datetime.timedelta(seconds=context.settings.refresh_token_seconds)
     await work.blocklist.add([principal.generation], lifetime=longest + sessions.MARGIN)
-    return sessions.signed(context, session)
+    return sessions.signed(context, stored)

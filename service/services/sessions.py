@@ -7,8 +7,7 @@ import uuid
 
 from service.context import Context
 from service.errors import NotFound
-from service.models import Session
-from service.repositories.sessions import NewPair
+from service.repositories.sessions import NewPair, StoredPair
 from service.repositories.unit_of_work import UnitOfWork
 from service.services.caller import Caller
 from service.services.principal import Principal
@@ -22,8 +21,8 @@ async def begin(work: UnitOfWork, context: Context, user_id: int, *, caller: Cal
     """Begin a session; return its first pair."""
     lifetime = datetime.timedelta(seconds=context.settings.session_seconds)
     pair = new_pair(context, new_jti())
-    session = await work.sessions.begin(user_id, pair, lifetime=lifetime, ip=caller.ip, user_agent=caller.user_agent)
-    return signed(context, session)
+    stored = await work.sessions.begin(user_id, pair, lifetime=lifetime, ip=caller.ip, user_agent=caller.user_agent)
+    return signed(context, stored)
 
 
 async def end(context: Context, principal: Principal, session_id: uuid.UUID) -> None:
@@ -70,12 +69,12 @@ def new_pair(context: Context, refresh_jti: uuid.UUID) -> NewPair:
     )
 
 
-def signed(context: Context, session: Session) -> TokenPair:
-    """Sign the session's current pair from what is stored of it: the same bytes, however often."""
-    sign, kid = context.tokens.sign, session.kid
-    issued_at = session.issued_at.replace(microsecond=0)
-    access = Claims(session.user_id, session.id, session.access_jti, issued_at, session.access_expires_at)
-    refresh = Claims(session.user_id, session.id, session.refresh_jti, issued_at, session.expires_at)
+def signed(context: Context, pair: StoredPair) -> TokenPair:
+    """Sign a session's current pair from what is stored of it: the same bytes, however often."""
+    sign, kid = context.tokens.sign, pair.kid
+    issued_at = pair.issued_at.replace(microsecond=0)
+    access = Claims(pair.user_id, pair.session_id, pair.access_jti, issued_at, pair.access_expires_at)
+    refresh = Claims(pair.user_id, pair.session_id, pair.refresh_jti, issued_at, pair.expires_at)
     return TokenPair(
         access_token=sign(access, TokenType.ACCESS, kid=kid),
         refresh_token=sign(refresh, TokenType.REFRESH, kid=kid),
