@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import secrets
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +34,8 @@ LATEST_TURN_SECONDS = 30
 """Longer than that nobody is sent away."""
 LONGEST_HASH = 512
 """Characters."""
+NICENESS = 10
+"""Of a hashing thread: a tenth of what others get of a core that both want."""
 
 
 class PasswordHasher:
@@ -39,13 +43,14 @@ class PasswordHasher:
 
     def __init__(self, *, passes: int, memory_kib: int, threads: int, queue: int, wait_seconds: float) -> None:
         self._argon2 = Argon2(time_cost=passes, memory_cost=memory_kib, parallelism=1)
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_let_others_go_first)
         self._places = asyncio.Semaphore(threads)
         self._queue = queue
         self._waiting = 0
         self._wait_seconds = wait_seconds
         started = time.perf_counter()
         self._nobodys_hash = self._argon2.hash(secrets.token_urlsafe())
+        self._threads = threads
         self._turns = _Turns((time.perf_counter() - started) / threads)
 
     @asynccontextmanager
@@ -67,10 +72,12 @@ class PasswordHasher:
             raise self._refusal() from error
         finally:
             self._waiting -= 1
+        began = time.monotonic()
         try:
             yield
         finally:
             self._places.release()
+            self._turns.learn((time.monotonic() - began) / self._threads)
 
     async def hash(self, password: str) -> str:
         """Return a new hash."""
@@ -117,6 +124,10 @@ class _Turns:
         self._seconds_each = seconds_each
         self._last = 0.0
 
+    def learn(self, seconds: float) -> None:
+        """Take note of how long one took, since in a storm it is longer than at start."""
+        self._seconds_each += (seconds - self._seconds_each) / 16
+
     def give(self) -> int:
         """Return in how many seconds the next one's turn is."""
         now = time.monotonic()
@@ -133,3 +144,12 @@ def _is_affordable(password_hash: str) -> bool:
     memory, cost = parameters.memory_cost, parameters.memory_cost * parameters.time_cost
     affordable = memory <= DEAREST_MEMORY_KIB and cost <= DEAREST_HASH_COST_KIB and parameters.parallelism <= MOST_LANES
     return affordable and len(password_hash) <= LONGEST_HASH
+
+
+def _let_others_go_first() -> None:
+    """Make this thread nice: on Linux that is a matter of each thread, elsewhere of the process, which stays as it is.
+
+    So the event loop and the database, if it is on the same machine, need not wait for a hash to give up its core.
+    """
+    if sys.platform == "linux":
+        os.nice(NICENESS)

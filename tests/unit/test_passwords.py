@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
 import argon2
 import pytest
 from service.errors import Unavailable
-from service.passwords import PasswordHasher
+from service.passwords import NICENESS, PasswordHasher
 
 MakeHasher = Callable[..., PasswordHasher]
 
@@ -201,3 +203,42 @@ async def test_as_many_run_at_once_as_there_are_threads(make_hasher: MakeHasher)
     both = threading.Barrier(2, timeout=5)
 
     assert sorted(await asyncio.gather(hasher._run(both.wait), hasher._run(both.wait))) == [0, 1]
+
+
+async def test_hashing_lets_all_others_go_first(make_hasher: MakeHasher, monkeypatch: pytest.MonkeyPatch) -> None:
+    niceness: list[int] = []
+    make_hash = argon2.PasswordHasher.hash
+
+    def look(hasher: argon2.PasswordHasher, password: str) -> str:
+        niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return make_hash(hasher, password)
+
+    hasher, own = make_hasher(passes=1, memory_kib=8), os.getpriority(os.PRIO_PROCESS, 0)
+    monkeypatch.setattr(argon2.PasswordHasher, "hash", look)
+
+    await hasher.hash("correct horse")
+
+    assert niceness == [min(19, own + NICENESS) if sys.platform == "linux" else own]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own
+
+
+async def test_turns_are_as_far_apart_as_passwords_have_lately_taken(make_hasher: MakeHasher) -> None:
+    hasher = make_hasher(queue=0, passes=1, memory_kib=8)
+
+    async def last_of_a_hundred() -> int:
+        turns = []
+        async with hasher.place():
+            for _ in range(100):
+                with pytest.raises(Unavailable) as refused:
+                    async with hasher.place():
+                        pytest.fail("there is one place")
+                turns.append(int(refused.value.headers["Retry-After"]))
+        assert turns == sorted(turns)
+        return turns[-1]
+
+    assert await last_of_a_hundred() == 1
+    for _ in range(40):
+        async with hasher.place():
+            await asyncio.sleep(0.02)
+
+    assert await last_of_a_hundred() in (2, 3)

@@ -1,0 +1,83 @@
+"""Who may begin when many come at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from service.server.http1 import Doorkeeper
+
+
+async def entering(doorkeeper: Doorkeeper, count: int) -> tuple[list[int], float]:
+    """Have so many come at once; return the order in which they got in, and the seconds until the last one did."""
+    entered: list[int] = []
+
+    async def come(number: int) -> None:
+        await doorkeeper.enter()
+        entered.append(number)
+
+    began = time.monotonic()
+    await asyncio.gather(*(come(number) for number in range(count)))
+    return entered, time.monotonic() - began
+
+
+async def test_whoever_comes_alone_goes_in_at_once() -> None:
+    coming = asyncio.ensure_future(Doorkeeper().enter())
+    await asyncio.sleep(0)
+
+    assert coming.done()
+
+
+async def test_a_handful_waits_for_one_tick_at_most() -> None:
+    doorkeeper = Doorkeeper()
+    await doorkeeper.enter()
+    coming = [asyncio.ensure_future(doorkeeper.enter()) for _ in range(Doorkeeper.HANDFUL)]
+    await asyncio.sleep(0)
+    assert not any(turn.done() for turn in coming)
+
+    await coming[0]
+    await asyncio.sleep(0)
+
+    assert all(turn.done() for turn in coming)
+
+
+async def test_a_crowd_goes_in_one_by_one_in_the_order_in_which_it_came() -> None:
+    order, seconds = await entering(Doorkeeper(), 60)
+
+    assert order == list(range(60))
+    assert seconds >= (60 - 1 - Doorkeeper.HANDFUL) * Doorkeeper.TICK_SECONDS * 0.9
+
+
+async def test_the_larger_a_crowd_the_more_go_in_at_a_time() -> None:
+    doorkeeper = Doorkeeper()
+    await doorkeeper.enter()
+    coming = [asyncio.ensure_future(doorkeeper.enter()) for _ in range(4 * Doorkeeper.CROWD)]
+
+    await coming[0]
+    await asyncio.sleep(0)
+
+    assert [turn.done() for turn in coming[:6]] == [True] * 5 + [False]
+    await asyncio.gather(*coming)
+
+
+async def test_who_has_left_meanwhile_keeps_nobody_outside() -> None:
+    doorkeeper = Doorkeeper()
+    await doorkeeper.enter()
+    leaving, staying = (asyncio.ensure_future(doorkeeper.enter()) for _ in range(2))
+    await asyncio.sleep(0)
+
+    leaving.cancel()
+
+    await asyncio.wait_for(staying, 1)
+    assert leaving.cancelled()
+
+
+async def test_after_a_crowd_whoever_comes_alone_goes_in_at_once_again() -> None:
+    doorkeeper = Doorkeeper()
+    await entering(doorkeeper, 20)
+    await asyncio.sleep(3 * Doorkeeper.TICK_SECONDS)
+
+    coming = asyncio.ensure_future(doorkeeper.enter())
+    await asyncio.sleep(0)
+
+    assert coming.done()
