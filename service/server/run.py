@@ -16,7 +16,7 @@ from hypercorn.config import Sockets
 from hypercorn.utils import LifespanFailureError, repr_socket_addr, wrap_app
 
 from service.server import heap
-from service.server.http1 import BoundedConnection, ServerConfig, StrictHTTP1
+from service.server.http1 import BoundedConnection, Doorkeeper, ServerConfig, StrictHTTP1
 
 
 class CannotServe(Exception):
@@ -36,6 +36,7 @@ def run(
     # The one seam with Hypercorn: the names under which it finds its connections and their HTTP/1.1.
     hypercorn.asyncio.run.TCPServer = BoundedConnection  # type: ignore[attr-defined]  # not exported
     hypercorn.protocol.H11Protocol = StrictHTTP1  # type: ignore[attr-defined,assignment]  # not exported, not *args
+    BoundedConnection.doorkeeper = Doorkeeper()
     sockets = _listen(config)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
