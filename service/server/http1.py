@@ -119,11 +119,11 @@ class Doorkeeper:
 
     def __init__(self) -> None:
         self._outside: deque[asyncio.Future[None]] = deque()
-        self._looked_at: float | None = None  # None while nobody has come lately
+        self._looking = False  # whether somebody has come lately
 
     async def enter(self) -> None:
         """Wait for one's turn, first come, first served."""
-        if self._looked_at is None:
+        if not self._looking:
             self._look_again()
         else:
             turn = asyncio.get_running_loop().create_future()
@@ -131,20 +131,19 @@ class Doorkeeper:
             await turn
 
     def _look_again(self) -> None:
-        self._looked_at = time.monotonic()
-        asyncio.get_running_loop().call_later(self.SECONDS_EACH, self._look, self._looked_at)
+        self._looking = True
+        asyncio.get_running_loop().call_later(self.SECONDS_EACH, self._look, time.monotonic())
 
-    def _look(self, looked_at: float) -> None:
+    def _look(self, before: float) -> None:
         waiting = len(self._outside)
-        due = (time.monotonic() - looked_at) / self.SECONDS_EACH * (1 + waiting // self.CROWD)
+        due = (time.monotonic() - before) / self.SECONDS_EACH * (1 + waiting // self.CROWD)
         for _ in range(waiting if waiting <= self.HANDFUL else min(waiting, max(1, round(due)))):
             turn = self._outside.popleft()
             if not turn.done():  # it may have been cancelled
                 turn.set_result(None)
+        self._looking = False
         if waiting:
             self._look_again()
-        else:
-            self._looked_at = None
 
 
 class BoundedConnection(TCPServer):
