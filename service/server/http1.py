@@ -113,21 +113,21 @@ class Doorkeeper:
     the clock and however busy the loop is, and the more the larger it is: the last one waits for a second or so.
     """
 
-    HANDFUL = 16
+    HANDFUL = 64
     SECONDS_EACH = 0.002
     CROWD = 500
 
     def __init__(self) -> None:
-        self._outside: deque[asyncio.Future[None]] = deque()
+        self._outside: deque[tuple[asyncio.Future[None], asyncio.BaseTransport]] = deque()
         self._looking = False  # whether somebody has come lately
 
-    async def enter(self) -> None:
-        """Wait for one's turn, first come, first served."""
+    async def enter(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for one's turn, first come, first served; whoever has left meanwhile takes nobody's place."""
         if not self._looking:
             self._look_again()
         else:
             turn = asyncio.get_running_loop().create_future()
-            self._outside.append(turn)
+            self._outside.append((turn, transport))
             await turn
 
     def _look_again(self) -> None:
@@ -137,10 +137,12 @@ class Doorkeeper:
     def _look(self, before: float) -> None:
         waiting = len(self._outside)
         due = (time.monotonic() - before) / self.SECONDS_EACH * (1 + waiting // self.CROWD)
-        for _ in range(waiting if waiting <= self.HANDFUL else min(waiting, max(1, round(due)))):
-            turn = self._outside.popleft()
+        room = waiting if waiting <= self.HANDFUL else max(1, round(due))
+        while self._outside and room:
+            turn, transport = self._outside.popleft()
             if not turn.done():  # it may have been cancelled
                 turn.set_result(None)
+                room -= not transport.is_closing()
         self._looking = False
         if waiting:
             self._look_again()
@@ -158,8 +160,9 @@ class BoundedConnection(TCPServer):
 
     async def run(self) -> None:
         """Serve the connection until it ends."""
-        await self.doorkeeper.enter()
-        await super().run()
+        await self.doorkeeper.enter(self.writer.transport)
+        if not self.writer.transport.is_closing():  # else there is no address to ask for any more
+            await super().run()
 
     async def _read_data(self) -> None:
         try:

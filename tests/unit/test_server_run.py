@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import signal
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -99,6 +101,20 @@ def test_what_start_up_has_made_is_out_of_the_collectors_sight() -> None:
 
     serve(application, config(), on_ready=look)
     assert frozen[0] > 0
+
+
+def test_clients_that_leave_before_they_are_let_in_leave_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    def come_and_leave(address: str) -> None:
+        host, port = address.split(":")
+        for _ in range(100):
+            client = socket.create_connection((host, int(port)), 2)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+            client.close()
+        asyncio.get_running_loop().call_later(0.2, signal.raise_signal, signal.SIGTERM)
+
+    serve(application, config(), on_ready=come_and_leave)
+
+    assert caplog.records == []
 
 
 def test_a_lifespan_that_fails_says_why() -> None:
