@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import URL, ExceptionContext, event, make_url
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.config import LIBPQ_PARAMETERS, DatabaseSettings
@@ -43,9 +43,12 @@ def create_engine(
 
 
 def _replace_if_closed(dbapi_connection: Any, _record: object, _proxy: object) -> None:
-    """Have the pool replace a connection that the server has closed; asyncpg knows it without asking the server."""
+    """Have the pool replace all its connections when the server has closed one; asyncpg knows it without asking.
+
+    What ended one has mostly ended all, and asyncpg may not know it of the next yet, whose transaction would fail.
+    """
     if dbapi_connection.driver_connection.is_closed():
-        raise DisconnectionError
+        raise InvalidatePoolError
 
 
 def _leave_a_standby(context: ExceptionContext) -> None:

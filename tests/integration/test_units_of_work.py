@@ -282,6 +282,26 @@ async def test_after_every_connection_died_the_next_request_succeeds(
         assert checked_out(instance.context) == 0
 
 
+async def test_one_connection_found_dead_has_all_of_the_pool_replaced(
+    serve: Serve, url: str, own: asyncpg.Connection
+) -> None:
+    async with serve(url) as instance:
+        await fill_pool(instance)
+        before = [row["pid"] for row in await own.fetch(f"SELECT pid {BACKENDS}")]
+        await own.execute("SELECT pg_terminate_backend($1)", before[0])
+        async with asyncio.timeout(5):
+            while await own.fetchval(f"SELECT count(*) {BACKENDS}") == len(before):  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.005)
+
+        for _ in before:
+            await sleep_in_database(instance)
+        await fill_pool(instance)
+
+        now = [row["pid"] for row in await own.fetch(f"SELECT pid {BACKENDS}")]
+        assert len(before) == len(now) == 5
+        assert not set(before) & set(now)
+
+
 async def test_a_connection_that_dies_during_a_write_is_a_503(serve: Serve, url: str, own: asyncpg.Connection) -> None:
     async with serve(url) as instance:
         ann = await signed_in(instance, own)
