@@ -294,11 +294,11 @@ class _Exchange:
 
 
 def before_the_app(status: int, under_way: bool) -> tuple[int, Headers, bytes]:
-    """Return the answer for a request that is none: its HTTP is malformed (400) or its head too large (431).
+    """Return the answer for a request that is none: its HTTP is malformed (400) or its head too large (414, 431).
 
     It has a request id and a line in the log of its own, unless it is under way: then the exchange writes the line.
     """
-    refusal: ServiceError = HeadersTooLarge() if status == HeadersTooLarge.status else MalformedRequest()
+    refusal = next((kind() for kind in (UriTooLong, HeadersTooLarge) if kind.status == status), MalformedRequest())
     trace = Trace(uuid.uuid4().hex)
     if not under_way:
         current_trace.set(trace)

@@ -1,205 +1,236 @@
-"""HTTP/1.1 on the clear port and nothing else: what Hypercorn would answer, or switch to, before the app sees it."""
+"""HTTP/1.1 between a connection of Hypercorn's and its streams, in place of the one on h11."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-import time
-from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, ClassVar, cast
+from collections.abc import Awaitable, Callable
+from typing import ClassVar
 
-import h11
-from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.task_group import TaskGroup
+from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, Updated
-from hypercorn.protocol.events import EndBody, Response
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.typing import AppWrapper, ConnectionState
 
-Refusal = tuple[int, list[tuple[bytes, bytes]], bytes]
+from service.server import wire
+from service.server.doorkeeper import Doorkeeper
+from service.server.wire import Answer, Headers, Malformed
+
+Refusal = tuple[int, Headers, bytes]
 """Status, headers and body of an answer."""
 
-CLOSE_SECONDS = 2
-"""How long a connection that is closed waits for its client to take what is left of the answer."""
-
-_ABSOLUTE_FORM = re.compile(rb"https?://[^/?#@]+(?=/|$)", re.IGNORECASE)
+STREAM_ID = 1  # there is one at a time
 
 
 class ServerConfig(Config):
     """Hypercorn's configuration, and how to answer a request that is none.
 
-    ``refuse(status, under_way)`` returns the whole answer for what h11 would have answered with this bare status: 400,
-    431 or 501. A request that is under way has reached the app, which sees its client leave: its body broke off.
+    ``refuse(status, under_way)`` returns the whole answer: 400 for what is malformed, 414 or 431 for a head beyond
+    ``h11_max_incomplete_size`` bytes. A request that is under way has reached the app, which sees its client leave: its
+    body broke off.
     """
 
     refuse: Callable[[int, bool], Refusal]
 
 
-class LastRequest(h11.Connection):
-    """A connection that does not look at what stands behind its last request (RFC 9112 §9.6).
+class HTTP1:
+    """A connection's requests, one after another: the next is not looked at before the last one's answer is out.
 
-    To h11 that is a fault, and Hypercorn would answer the fault in place of what the request has done.
-    """
-
-    def receive_data(self, data: bytes) -> None:
-        """Take what has arrived, unless nothing more is to be read."""
-        if not data or self.their_state is not h11.MUST_CLOSE:
-            super().receive_data(data)
-
-    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """Return the next event of the request."""
-        return h11.NEED_DATA if self.their_state is h11.MUST_CLOSE else super().next_event()
-
-
-class StrictHTTP1(H11Protocol):
-    """Hypercorn's HTTP/1.1, without the ways out of it, and with refusals that look like all others."""
-
-    _method = b""  # of the request that is being looked at
-    _cut_off = False  # whether an answer was given up after it had begun
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.connection = LastRequest(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
-
-    async def stream_send(self, event: StreamEvent) -> None:
-        """Send a part of an answer.
-
-        One that the app gives up while its head is being sent looks to Hypercorn as if it had not begun: it would send
-        a 500 behind that head. The connection is closed instead.
-        """
-        if isinstance(event, Response) and self.connection.our_state is h11.SEND_BODY:
-            self._cut_off = True
-        if not (self._cut_off and isinstance(event, Response | EndBody)):
-            await super().stream_send(event)
-
-    async def _check_protocol(self, event: h11.Request) -> None:
-        """Ignore `Upgrade: h2c`, as RFC 9110 §7.8 allows: HTTP/2 is spoken by ALPN, where there is TLS."""
-
-    async def _create_stream(self, request: h11.Request) -> None:
-        # RFC 9112 §3.2.2: a server has to accept the absolute form.
-        self._method = request.method
-        target = _ABSOLUTE_FORM.sub(b"", request.target, count=1) or b"/"
-        if _is_ambiguous(request) or not _is_a_target(request.method, target):
-            await self._send_error_response(400)
-            await self.send(Closed())
-            return
-        await super()._create_stream(
-            h11.Request(
-                method=request.method,
-                # Without `Upgrade`, as without h2c: what is served here knows no other protocol.
-                headers=[field for field in request.headers if field[0] != b"upgrade"],
-                target=target,
-                http_version=request.http_version,
-            )
-        )
-
-    async def _send_error_response(self, status_code: int) -> None:
-        status, headers, body = cast(ServerConfig, self.config).refuse(status_code, self.stream is not None)
-        closing = [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]
-        added = self.config.response_headers("h11")
-        await self._send_h11_event(h11.Response(status_code=status, headers=[*headers, *closing, *added]))
-        if self._method != b"HEAD":
-            await self._send_h11_event(h11.Data(data=body))
-        await self._send_h11_event(h11.EndOfMessage())
-
-
-class Doorkeeper:
-    """Lets few connections begin at a time when a crowd comes at once, so that whoever is inside is served meanwhile.
-
-    To begin and to answer a first request is about a millisecond of the event loop: 500 at one moment would be half a
-    second in which nobody else is answered. A handful comes in at once. Of a crowd one does every two milliseconds, by
-    the clock and however busy the loop is, and the more the larger it is: the last one waits for a second or so.
-    """
-
-    HANDFUL = 64
-    SECONDS_EACH = 0.002
-    CROWD = 500
-
-    def __init__(self) -> None:
-        self._outside: deque[tuple[asyncio.Future[None], asyncio.BaseTransport]] = deque()
-        self._looking = False  # whether somebody has come lately
-
-    async def enter(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for one's turn, first come, first served; whoever has left meanwhile takes nobody's place."""
-        if not self._looking:
-            self._look_again()
-        else:
-            turn = asyncio.get_running_loop().create_future()
-            self._outside.append((turn, transport))
-            await turn
-
-    def _look_again(self) -> None:
-        self._looking = True
-        asyncio.get_running_loop().call_later(self.SECONDS_EACH, self._look, time.monotonic())
-
-    def _look(self, before: float) -> None:
-        waiting = len(self._outside)
-        due = (time.monotonic() - before) / self.SECONDS_EACH * (1 + waiting // self.CROWD)
-        room = waiting if waiting <= self.HANDFUL else max(1, round(due))
-        while self._outside and room:
-            turn, transport = self._outside.popleft()
-            if not turn.done():  # it may have been cancelled
-                turn.set_result(None)
-                room -= not transport.is_closing()
-        self._looking = False
-        if waiting:
-            self._look_again()
-
-
-class BoundedConnection(TCPServer):
-    """Hypercorn's connection, which begins when the doorkeeper says so and ends when one of its two sides does.
-
-    Hypercorn keeps a connection that its client has closed until the keep-alive time is over, and waits for ever for a
-    client that has stopped reading.
+    No way leads out of HTTP/1.1: `Upgrade` is ignored, as RFC 9110 §7.8 allows, and the preface of HTTP/2 is malformed.
+    HTTP/2 is spoken by ALPN, where there is TLS, and by Hypercorn's own class.
     """
 
     doorkeeper: ClassVar[Doorkeeper]  # of all that are served by one event loop
-    _reading: asyncio.Timeout | None = None
 
-    async def run(self) -> None:
-        """Serve the connection until it ends."""
-        await self.doorkeeper.enter(self.writer.transport)
-        if not self.writer.transport.is_closing():  # else there is no address to ask for any more
-            await super().run()
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: ServerConfig,
+        context: WorkerContext,
+        task_group: TaskGroup,
+        state: ConnectionState,
+        ssl: bool,
+        client: tuple[str, int] | None,
+        server: tuple[str, int] | None,
+        send: Callable[[Event], Awaitable[None]],
+    ) -> None:
+        self.app = app
+        self.config = config
+        self.context = context
+        self.task_group = task_group
+        self.state = state
+        self.ssl, self.client, self.server = ssl, client, server
+        self.send = send
+        self.stream: HTTPStream | None = None
+        self._buffer = bytearray()
+        self._searched = 0  # so many of its bytes hold no end of a head
+        self._at_end = False  # the client sends nothing more
+        self._last = False  # nothing behind the request that is under way is to be read
+        self._closed = False
+        self._requests = 0
+        self._body: wire.Body | None = None  # what is being read
+        self._answer: Answer | None = None
+        self._answered: asyncio.Future[None] | None = None  # what the reader waits for when it is ahead
 
-    async def _read_data(self) -> None:
-        try:
-            async with asyncio.timeout(None) as self._reading:
-                await super()._read_data()
-        except TimeoutError:  # cut by `_close`
-            pass
-        finally:
-            self._reading = None
-            await self.idle_task.stop()
+    async def initiate(self) -> None:
+        """Begin: there is nothing to do."""
 
-    async def protocol_send(self, event: Event) -> None:
-        """Send, or close a connection that is half-closed once it would become idle."""
-        if isinstance(event, Updated) and event.idle and self.reader.at_eof():
-            event = Closed()
-        await super().protocol_send(event)
+    async def handle(self, event: Event) -> None:
+        """Take bytes, none at the end of what the client sends, or that the connection is closed."""
+        if isinstance(event, Closed):
+            self._closed = True
+            await self._end_stream()
+        elif isinstance(event, RawData):
+            self._at_end = not event.data
+            if not self._last or self._body is not None:
+                self._buffer += event.data
+            try:
+                await self._read()
+            except Malformed as fault:
+                if not self._closed:
+                    await self._refuse(fault.status)
 
-    async def _close(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await super()._close()
-        self.writer.transport.abort()
-        if self._reading is not None and not self._reading.expired():
-            self._reading.reschedule(self.loop.time())
+    # Requests
 
+    async def _read(self) -> None:
+        """Go on with what has come, until more has to come."""
+        while not self._closed:
+            if self.stream is None:
+                if not await self._begin():
+                    return
+            elif self._body is not None:
+                if not await self._read_body(self._body, self.stream):
+                    return
+            elif self._buffer or self._at_end:
+                await self._until_answered()
+            else:
+                return
 
-def _is_ambiguous(request: h11.Request) -> bool:
-    """Tell whether two readers could take the request for different ones.
+    async def _begin(self) -> bool:
+        """Begin a request; tell whether its head was there."""
+        request = self._next_request()
+        if request is None:
+            return False
+        await self.send(Updated(idle=False))
+        if self._requests == 0:
+            await self.doorkeeper.enter()
+        self._requests += 1
+        self._last = request.closes
+        self._body, self._answer = request.body, Answer(request)
+        self._answer.closes = request.closes or self._requests > self.config.keep_alive_max_requests
+        if request.awaits_continue and not self._buffer:
+            await self.send(RawData(b"HTTP/1.1 100 Continue\r\n\r\n"))
+        self.stream = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self._stream_send,
+            STREAM_ID,
+        )
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=[field for field in request.headers if field[0] != b"upgrade"],
+                http_version=request.version,
+                method=request.method,
+                raw_path=request.target,
+                state=self.state,
+            )
+        )
+        await self.context.mark_request()
+        return True
 
-    The preface of HTTP/2; a method in lower case, which Hypercorn would raise (RFC 9110 §9.1: case-sensitive); and
-    `Content-Length` beside `Transfer-Encoding`, the way to smuggle requests, which RFC 9112 §6.1 lets a server refuse.
-    """
-    names = {name for name, _ in request.headers}
-    both = b"content-length" in names and b"transfer-encoding" in names
-    return both or request.http_version not in (b"1.0", b"1.1") or request.method != request.method.upper()
+    def _next_request(self) -> wire.Request | None:
+        """Take the head of a request off the buffer; None when it is not whole.
 
+        Raises:
+            Malformed: it is none, too large, or breaks off.
+        """
+        buffer, limit = self._buffer, self.config.h11_max_incomplete_size
+        while buffer.startswith(b"\r\n"):  # RFC 9112 §2.2: some clients send a line end that is no part of a body
+            del buffer[:2]
+            self._searched = 0
+        end = wire.end_of_head(buffer, self._searched)
+        if (len(buffer) if end is None else end) > limit:
+            raise Malformed(431 if b"\n" in buffer[:limit] else 414)
+        if end is None:
+            # A first byte that begins no method: TLS on the clear port, most often.
+            if buffer and (self._at_end or (buffer[0] <= ord(" ") and buffer != b"\r")):
+                raise Malformed
+            self._searched = len(buffer)
+            return None
+        head = bytes(buffer[:end])
+        request = wire.parse(head)
+        del buffer[:end]
+        self._searched = 0
+        return request
 
-def _is_a_target(method: bytes, target: bytes) -> bool:
-    """Tell whether it is one of RFC 9112 §3.2's forms, the absolute one being taken off."""
-    return target.startswith(b"/") or (method, target) == (b"OPTIONS", b"*") or method == b"CONNECT"
+    async def _read_body(self, body: wire.Body, stream: HTTPStream) -> bool:
+        """Hand on what has come of a body; tell whether that was all of it."""
+        data, whole = body.take(self._buffer)
+        if data:
+            await stream.handle(Body(stream_id=STREAM_ID, data=data))
+        if whole:
+            self._body = None
+            if self._last:
+                self._buffer.clear()
+            await stream.handle(EndBody(stream_id=STREAM_ID))
+        elif self._at_end:
+            raise Malformed
+        return whole
+
+    async def _until_answered(self) -> None:
+        self._answered = asyncio.get_running_loop().create_future()
+        await self._answered
+
+    # Answers
+
+    async def _stream_send(self, event: StreamEvent) -> None:
+        """Send a part of an answer, or end it."""
+        answer = self._answer
+        if self.stream is None or answer is None:
+            return  # the client has left
+        if isinstance(event, Response):
+            if self.context.terminated.is_set():
+                answer.closes = True
+            answer.start(event.status_code, event.headers, self.config.response_headers("h11"))
+        elif isinstance(event, Body):
+            await self.send(RawData(answer.part(event.data)))
+        elif isinstance(event, EndBody):
+            if data := answer.end():
+                await self.send(RawData(data))
+        elif isinstance(event, StreamClosed):
+            await self._finish(answer)
+
+    async def _finish(self, answer: Answer) -> None:
+        """Go on to the next request, or close a connection on which no next one would have a clear beginning."""
+        kept = answer.complete and self._body is None and not answer.closes and not self.context.terminated.is_set()
+        self._closed = not kept
+        await self._end_stream()
+        await self.send(Updated(idle=True) if kept else Closed())
+
+    async def _end_stream(self) -> None:
+        stream, self.stream, self._body = self.stream, None, None
+        if stream is not None:
+            await stream.handle(StreamClosed(stream_id=STREAM_ID))
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(None)
+
+    async def _refuse(self, status: int) -> None:
+        """Answer what is no request, unless the answer of the request that breaks off has begun, and close."""
+        self._closed = True
+        if self.stream is None or self._answer is None or not self._answer.begun:
+            status, headers, content = self.config.refuse(status, self.stream is not None)
+            closing = [(b"content-length", str(len(content)).encode()), (b"connection", b"close")]
+            head = wire.head(status, [*headers, *closing, *self.config.response_headers("h11")])
+            await self.send(RawData(head if self._buffer.startswith(b"HEAD ") else head + content))
+        self._buffer.clear()
+        await self._end_stream()
+        await self.send(Closed())

@@ -16,7 +16,9 @@ from hypercorn.config import Sockets
 from hypercorn.utils import LifespanFailureError, repr_socket_addr, wrap_app
 
 from service.server import heap
-from service.server.http1 import BoundedConnection, Doorkeeper, ServerConfig, StrictHTTP1
+from service.server.connection import BoundedConnection, IdleTimers
+from service.server.doorkeeper import Doorkeeper
+from service.server.http1 import HTTP1, ServerConfig
 
 
 class CannotServe(Exception):
@@ -34,9 +36,9 @@ def run(
         CannotServe: the address can't be had, or the app's lifespan failed to start.
     """
     # The one seam with Hypercorn: the names under which it finds its connections and their HTTP/1.1.
-    hypercorn.asyncio.run.TCPServer = BoundedConnection  # type: ignore[attr-defined]  # not exported
-    hypercorn.protocol.H11Protocol = StrictHTTP1  # type: ignore[attr-defined,assignment]  # not exported, not *args
-    BoundedConnection.doorkeeper = Doorkeeper()
+    hypercorn.asyncio.run.TCPServer = BoundedConnection  # type: ignore[attr-defined,assignment]  # not exported
+    hypercorn.protocol.H11Protocol = HTTP1  # type: ignore[attr-defined,assignment]  # the same by use
+    BoundedConnection.timers, HTTP1.doorkeeper = IdleTimers(), Doorkeeper()
     sockets = _listen(config)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:

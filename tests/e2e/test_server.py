@@ -179,12 +179,6 @@ def test_a_request_that_breaks_off_in_its_body_leaves_one_access_line(server: Ru
     assert statuses == [499, 200]  # to the application its client has left
 
 
-def test_a_folded_header_is_unfolded_with_a_space(connection: Connection) -> None:
-    answer = connection.request("GET", "/livez", "X-Request-ID: abcdefgh", " ijklmnop")
-    assert answer.status == 200
-    assert "ijklmnop" not in answer.headers["x-request-id"]
-
-
 @pytest.mark.parametrize("size", [20_000, 45_000, 1_000_000], ids=["the edge's", "the parser's", "huge"])
 def test_a_huge_header_block_is_a_431(connection: Connection, size: int) -> None:
     try:
@@ -199,8 +193,9 @@ def test_many_headers_are_a_431(connection: Connection) -> None:
     assert_refusal(answer, 431, "HEADERS_TOO_LARGE")
 
 
-def test_a_long_url_is_a_414(connection: Connection) -> None:
-    assert_refusal(connection.request("GET", "/" + "a" * 5000), 414, "URI_TOO_LONG")
+@pytest.mark.parametrize("size", [5_000, 45_000], ids=["the edge's", "the parser's"])
+def test_a_long_url_is_a_414(connection: Connection, size: int) -> None:
+    assert_refusal(connection.request("GET", "/" + "a" * size), 414, "URI_TOO_LONG")
 
 
 # What servers leave to others
@@ -330,7 +325,7 @@ async def test_hundreds_of_clients_are_served_at_once(server: Running) -> None:
 
     async with asyncio.timeout(20):
         answers = await asyncio.gather(*(ask() for _ in range(300)))
-    assert {answer.split(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 200 "}
+    assert {answer.split(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 200 OK"}
 
 
 # Bodies

@@ -3,117 +3,82 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 
-from service.server.http1 import Doorkeeper
+from service.server.doorkeeper import Doorkeeper
 
 
-class Transport(asyncio.BaseTransport):
-    """Of a client that is there, or has left."""
-
-    def __init__(self, *, left: bool) -> None:
-        super().__init__()
-        self._left = left
-
-    def is_closing(self) -> bool:
-        """Tell whether the client has left."""
-        return self._left
+def come(doorkeeper: Doorkeeper, count: int) -> list[asyncio.Task[None]]:
+    return [asyncio.create_task(doorkeeper.enter()) for _ in range(count)]
 
 
-HERE, LEFT = Transport(left=False), Transport(left=True)
-
-
-async def entering(doorkeeper: Doorkeeper, count: int) -> tuple[list[int], float]:
-    """Have so many come at once; return the order in which they got in, and the seconds until the last one did."""
-    entered: list[int] = []
-
-    async def come(number: int) -> None:
-        await doorkeeper.enter(HERE)
-        entered.append(number)
-
-    began = time.monotonic()
-    await asyncio.gather(*(come(number) for number in range(count)))
-    return entered, time.monotonic() - began
-
-
-async def test_whoever_comes_alone_goes_in_at_once() -> None:
-    coming = asyncio.ensure_future(Doorkeeper().enter(HERE))
+async def turn() -> None:
+    """Let the loop go round once."""
     await asyncio.sleep(0)
 
+
+async def test_whoever_comes_alone_begins_two_turns_later() -> None:
+    (coming,) = come(Doorkeeper(), 1)
+    for _ in range(3):
+        await turn()
     assert coming.done()
 
 
-async def test_a_handful_waits_for_one_tick_at_most() -> None:
+async def test_a_crowd_begins_one_a_turn_in_the_order_in_which_it_came() -> None:
+    doorkeeper, began = Doorkeeper(), list[int]()
+
+    async def begin(number: int) -> None:
+        await doorkeeper.enter()
+        began.append(number)
+
+    coming = asyncio.gather(*(begin(number) for number in range(100)))
+    sizes = [0]
+    while not coming.done():
+        await turn()
+        sizes.append(len(began))
+
+    assert began == list(range(100))
+    assert max(after - before for before, after in itertools.pairwise(sizes)) <= 2
+
+
+async def test_the_loop_goes_on_for_others_between_two_of_them() -> None:
     doorkeeper = Doorkeeper()
-    await doorkeeper.enter(HERE)
-    coming = [asyncio.ensure_future(doorkeeper.enter(HERE)) for _ in range(Doorkeeper.HANDFUL)]
-    await asyncio.sleep(0)
-    assert not any(turn.done() for turn in coming)
-
-    await coming[0]
-    await asyncio.sleep(0)
-
-    assert all(turn.done() for turn in coming)
+    crowd = come(doorkeeper, 100)
+    for _ in range(20):
+        await turn()
+    assert 10 <= sum(coming.done() for coming in crowd) <= 20
+    await asyncio.gather(*crowd)
 
 
-async def test_a_crowd_goes_in_one_by_one_in_the_order_in_which_it_came() -> None:
-    order, seconds = await entering(Doorkeeper(), 120)
-
-    assert order == list(range(120))
-    assert seconds >= (120 - 2 - Doorkeeper.HANDFUL) * Doorkeeper.SECONDS_EACH * 0.8
-
-
-async def test_a_busy_loop_keeps_nobody_outside_for_longer() -> None:
+async def test_a_busy_loop_shuts_nobody_out() -> None:
     doorkeeper = Doorkeeper()
-    await doorkeeper.enter(HERE)
-    coming = [asyncio.ensure_future(doorkeeper.enter(HERE)) for _ in range(200)]
-    await asyncio.sleep(0)
-
-    time.sleep(50 * Doorkeeper.SECONDS_EACH)  # noqa: ASYNC251 - the loop is to be busy
-    await coming[0]
-    await asyncio.sleep(0)
-
-    assert sum(turn.done() for turn in coming) >= 50
-    await asyncio.gather(*coming)
+    crowd = come(doorkeeper, 100)
+    await turn()
+    time.sleep(20 * Doorkeeper.SECONDS_EACH)  # noqa: ASYNC251 - the loop is to be busy
+    await turn()
+    await turn()
+    assert 20 <= sum(coming.done() for coming in crowd) <= 30
+    await asyncio.gather(*crowd)
 
 
-async def test_the_larger_a_crowd_the_more_go_in_at_a_time() -> None:
-    order, seconds = await entering(Doorkeeper(), 6 * Doorkeeper.CROWD)
-
-    assert order == list(range(6 * Doorkeeper.CROWD))
-    assert seconds < 6 * Doorkeeper.CROWD * Doorkeeper.SECONDS_EACH * 0.8
-
-
-async def test_who_has_left_meanwhile_keeps_nobody_outside() -> None:
+async def test_who_has_left_meanwhile_takes_no_turn() -> None:
     doorkeeper = Doorkeeper()
-    await doorkeeper.enter(HERE)
-    leaving, staying = (asyncio.ensure_future(doorkeeper.enter(HERE)) for _ in range(2))
-    await asyncio.sleep(0)
+    crowd = come(doorkeeper, 101)
+    await turn()
+    for coming in crowd[:100]:
+        coming.cancel()
+    for _ in range(4):
+        await turn()
+    assert crowd[100].done()
 
-    leaving.cancel()
 
-    await asyncio.wait_for(staying, 1)
-    assert leaving.cancelled()
-
-
-async def test_a_crowd_that_has_left_is_waited_for_by_nobody() -> None:
+async def test_a_second_crowd_is_treated_as_the_first_one() -> None:
     doorkeeper = Doorkeeper()
-    await doorkeeper.enter(HERE)
-    left = [asyncio.ensure_future(doorkeeper.enter(LEFT)) for _ in range(300)]
-    staying = asyncio.ensure_future(doorkeeper.enter(HERE))
-
-    await left[0]
-    await asyncio.sleep(0)
-
-    assert all(turn.done() for turn in [*left, staying])
-
-
-async def test_after_a_crowd_whoever_comes_alone_goes_in_at_once_again() -> None:
-    doorkeeper = Doorkeeper()
-    await entering(doorkeeper, 100)
-    await asyncio.sleep(3 * Doorkeeper.SECONDS_EACH)
-
-    coming = asyncio.ensure_future(doorkeeper.enter(HERE))
-    await asyncio.sleep(0)
-
-    assert coming.done()
+    await asyncio.gather(*come(doorkeeper, 50))
+    await asyncio.sleep(0.1)  # it owes nobody the time in which nobody came
+    crowd = come(doorkeeper, 50)
+    for _ in range(5):
+        await turn()
+    assert sum(coming.done() for coming in crowd) <= 5
+    await asyncio.gather(*crowd)

@@ -1,0 +1,208 @@
+"""The HTTP/1.1 engine: what it reads, however it is cut; what it refuses; and what it sends."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.http1 import HEAD_LIMIT, App, exchange, read_body
+
+GET = b"GET /a?b HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+CHUNKS = b'3\r\nabc\r\nA;x="y"\r\n0123456789\r\n0\r\nT: t\r\n\r\n'
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS
+LAST = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+FRAGMENTS = [
+    *(GET, POST, CHUNKED, LAST, b"GET", b" ", b"/", b"HTTP/1.1", b"HTTP/1.0", b"\r", b"\n", b"\r\n", b"\r\n\r\n"),
+    *(b"Host: a", b": ", b"Content-Length: 3", b"Transfer-Encoding: chunked", b"\0", b"\xff", b"\t", b"a", b"0", b"5"),
+    *(b"POST / HTTP/1.1\r\nHost: a\r\n", b";", b"x=y", b"http://b/c", b"Connection: close\r\n", b'"'),
+]
+STREAMS = st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=4), max_size=10).map(b"".join)
+
+
+def cut(stream: bytes, places: list[int]) -> list[bytes]:
+    bounds = [0, *sorted({place % (len(stream) + 1) for place in places}), len(stream)]
+    return [stream[begin:end] for begin, end in itertools.pairwise(bounds)]
+
+
+@settings(max_examples=1500, deadline=None)
+@given(STREAMS, st.lists(st.integers(0, 2000), max_size=12))
+def test_any_bytes_cut_anywhere_give_what_the_whole_gives(stream: bytes, places: list[int]) -> None:
+    whole, pieces = asyncio.run(exchange([stream])), asyncio.run(exchange(cut(stream, places)))
+    assert (pieces.requests, pieces.sent, pieces.closed) == (whole.requests, whole.sent, whole.closed)
+
+
+@pytest.mark.parametrize("stream", [GET + POST + CHUNKED + LAST, b"\r\n" + POST + b"\r\n\r\n" + GET + GET])
+async def test_requests_in_single_bytes_are_answered_in_order(stream: bytes) -> None:
+    whole = await exchange([stream])
+    pieces = await exchange([bytes([byte]) for byte in stream])
+    assert pieces.requests == whole.requests
+    assert pieces.sent == whole.sent
+    assert len(whole.requests) == stream.count(b"HTTP/1.1")
+
+
+async def test_a_request_reaches_the_app_as_it_was_sent() -> None:
+    fields = b"Host:a\r\nX-One: \t 1 \t\r\nX-Two:\r\nX-One: \xe4;2\r\nContent-Length: 2\r\n"
+    sent = b"PUT http://a/b%20c?d=e HTTP/1.1\r\n" + fields + b"\r\nhi"
+    seen = await exchange([sent])
+    headers = [(b"host", b"a"), (b"x-one", b"1"), (b"x-two", b""), (b"x-one", b"\xe4;2"), (b"content-length", b"2")]
+    assert seen.requests == [("PUT", b"/b%20c", headers, b"hi")]
+
+
+async def test_a_chunked_body_is_its_content() -> None:
+    seen = await exchange([CHUNKED])
+    assert seen.requests[0][3] == b"abc0123456789"
+    assert seen.sent.endswith(b"\r\n\r\nabc0123456789")
+
+
+async def test_a_small_answer_is_one_write() -> None:
+    assert (await exchange([POST])).writes == 1
+
+
+async def test_nothing_is_read_behind_the_last_request() -> None:
+    seen = await exchange([LAST + GET + b"\0"])
+    assert [request[1] for request in seen.requests] == [b"/last"]
+    assert seen.sent.count(b"HTTP/1.1") == 1
+    assert seen.closed
+
+
+@pytest.mark.parametrize("tail", [b"x", b"GET /", GET[:-1]])
+async def test_a_head_that_breaks_off_is_malformed(tail: bytes) -> None:
+    seen = await exchange([GET + tail])
+    assert seen.sent.count(b"HTTP/1.1 400 ") == 1
+    assert len(seen.requests) == 1
+    assert seen.closed
+
+
+@pytest.mark.parametrize("sent", [POST[:-1], CHUNKED[:-1], CHUNKED[:-8], CHUNKED[:70]])
+async def test_a_body_that_breaks_off_never_reaches_the_app_as_whole(sent: bytes) -> None:
+    seen = await exchange([sent])
+    assert (seen.requests, seen.left_in_body, seen.closed) == ([], 1, True)
+    assert seen.sent.startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /" + b"a" * HEAD_LIMIT, 414),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * HEAD_LIMIT, 431),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * HEAD_LIMIT + b"\r\n\r\n", 431),
+        (CHUNKED.removesuffix(b"\r\n") + b"X: " + b"a" * 20_000, 431),
+    ],
+    ids=["target", "field", "whole", "trailer"],
+)
+async def test_what_is_too_large_is_refused_before_it_is_whole(sent: bytes, status: int) -> None:
+    seen = await exchange([sent[:3000], sent[3000:]], hang_up=False)
+    assert seen.sent.startswith(b"HTTP/1.1 %d " % status)
+    assert seen.closed
+
+
+async def test_tls_on_the_clear_port_is_refused_at_once() -> None:
+    seen = await exchange([b"\x16\x03\x01\x02\x00"], hang_up=False)
+    assert seen.sent.startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_refusal_of_a_head_request_has_no_body() -> None:
+    seen = await exchange([b"HEAD / HTTP/1.1\r\n\r\n" + GET])
+    assert seen.sent.startswith(b"HTTP/1.1 400 ")
+    assert seen.sent.endswith(b"\r\n\r\n")
+
+
+async def test_who_waits_is_told_to_continue_and_who_does_not_is_not() -> None:
+    waiting = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n"
+    assert (await exchange([waiting, b"hi"])).sent.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+    assert (await exchange([waiting + b"hi"])).sent.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+# What the app sends
+
+
+def answering(*messages: dict[str, Any], status: int = 200, headers: list[tuple[bytes, bytes]] | None = None) -> App:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await read_body(receive)
+        await send({"type": "http.response.start", "status": status, "headers": headers or []})
+        for message in messages:
+            await send({"type": "http.response.body", **message})
+
+    return app
+
+
+PARTS = ({"body": b"ab", "more_body": True}, {"body": b"", "more_body": True}, {"body": b"c"})
+
+
+async def test_an_answer_without_a_length_is_chunked() -> None:
+    seen = await exchange([GET + GET], answering(*PARTS))
+    one = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
+    assert seen.sent == one + one
+
+
+async def test_to_http_1_0_the_end_of_the_connection_is_the_answers() -> None:
+    seen = await exchange([b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + GET], answering(*PARTS))
+    assert seen.sent == b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nabc"
+    assert seen.closed
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_a_status_without_content_has_none(status: int) -> None:
+    seen = await exchange([GET + GET], answering({"body": b"never"}, status=status))
+    assert seen.sent.count(b"\r\n\r\n") == 2
+    assert seen.sent.endswith(b"\r\n\r\n")
+
+
+async def test_head_has_the_head_alone() -> None:
+    app = answering({"body": b"abc"}, headers=[(b"content-length", b"3")])
+    seen = await exchange([GET.replace(b"GET", b"HEAD") + LAST], app)
+    first, second = seen.sent.split(b"HTTP/1.1")[1:]
+    assert first == b" 200 OK\r\ncontent-length: 3\r\n\r\n"
+    assert second.endswith(b"\r\n\r\nabc")
+
+
+async def test_the_apps_connection_close_closes() -> None:
+    seen = await exchange([GET + GET], answering({"body": b""}, headers=[(b"connection", b"close")]))
+    assert seen.sent.count(b"HTTP/1.1") == 1
+    assert seen.sent.count(b"connection: close") == 1
+    assert seen.closed
+
+
+@pytest.mark.parametrize(
+    "field", [(b"x", b"a\r\nset-cookie: b"), (b"x", b"a\nb"), (b"x", b"a\rb"), (b"x\r\ny", b"a"), (b"x", b"a\0b")]
+)
+async def test_a_header_that_would_not_stay_on_its_line_is_never_sent(field: tuple[bytes, bytes]) -> None:
+    seen = await exchange([GET + GET], answering({"body": b"abc"}, headers=[field]))
+    assert seen.sent == b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    assert seen.closed
+
+
+@pytest.mark.parametrize("content", [b"ab", b"abcd"], ids=["too little", "too much"])
+async def test_another_length_than_announced_ends_the_connection(content: bytes) -> None:
+    app = answering({"body": content}, headers=[(b"content-length", b"3")])
+    seen = await exchange([GET + GET], app)
+    assert seen.sent.count(b"HTTP/1.1") <= 1
+    assert b"abcd" not in seen.sent
+    assert seen.closed
+
+
+async def test_an_app_that_breaks_off_leaves_no_end_behind_its_answer() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ab", "more_body": True})
+        raise RuntimeError
+
+    seen = await exchange([GET + GET], app)
+    assert seen.sent.endswith(b"2\r\nab\r\n")
+    assert seen.closed
+
+
+async def test_an_answer_before_the_body_closes_behind_it() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    seen = await exchange([POST[:-3], b"llo" + GET], app, hang_up=False)
+    assert seen.sent.startswith(b"HTTP/1.1 413 ")
+    assert seen.sent.count(b"HTTP/1.1") == 1
