@@ -35,7 +35,7 @@ LATEST_TURN_SECONDS = 30
 LONGEST_HASH = 512
 """Characters."""
 NICENESS = 10
-"""Of a hashing thread: a tenth of what others get of a core that both want."""
+"""Of a hashing thread: a tenth of what others in its scheduling group get of a core that both want."""
 
 
 class PasswordHasher:
@@ -122,11 +122,16 @@ class _Turns:
 
     def __init__(self, seconds_each: float) -> None:
         self._seconds_each = seconds_each
+        self._least = seconds_each / 2
         self._last = 0.0
 
     def learn(self, seconds: float) -> None:
-        """Take note of how long one took, since in a storm it is longer than at start."""
-        self._seconds_each += (seconds - self._seconds_each) / 16
+        """Take note of how long one took, since in a storm it is longer than at start.
+
+        What was shorter than a hash had none: it was refused in its place.
+        """
+        if seconds >= self._least:
+            self._seconds_each += (seconds - self._seconds_each) / 16
 
     def give(self) -> int:
         """Return in how many seconds the next one's turn is."""

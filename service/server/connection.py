@@ -90,12 +90,14 @@ class BoundedConnection(TCPServer):
 
     async def close_idle(self) -> None:
         """Close a connection on which nothing is under way."""
-        await self._initiate_server_close()
+        await self.protocol.handle(Closed())
+        await self._close()
 
     async def run(self) -> None:
         """Serve the connection until it ends."""
         if not self.writer.transport.is_closing():  # else there is no address to ask for any more
-            await super().run()
+            with suppress(asyncio.CancelledError):  # the time to stop is over: `_read_data` has told the app
+                await super().run()
 
     async def _read_data(self) -> None:
         data = None
@@ -106,6 +108,9 @@ class BoundedConnection(TCPServer):
                     await self.protocol.handle(RawData(data))
         except (OSError, TimeoutError):  # reset, or cut by `_close`
             pass
+        except asyncio.CancelledError:
+            await self.protocol.handle(Closed())  # before the app is cancelled, whose answer would be a bare 500
+            raise
         finally:
             self._reading = None
             await self.idle_task.stop()

@@ -23,6 +23,9 @@ Refusal = tuple[int, Headers, bytes]
 """Status, headers and body of an answer."""
 
 STREAM_ID = 1  # there is one at a time
+SAFE = ("GET", "HEAD", "OPTIONS")
+EMPTY_LINES = 16
+"""So many may stand before a request."""
 
 
 class ServerConfig(Config):
@@ -38,6 +41,9 @@ class ServerConfig(Config):
 
 class HTTP1:
     """A connection's requests, one after another: the next is not looked at before the last one's answer is out.
+
+    What may be a crowd's waits for the doorkeeper: the first request of a connection, and all that are not safe (RFC
+    9110 §9.2.1). Who is inside and reads goes ahead.
 
     No way leads out of HTTP/1.1: `Upgrade` is ignored, as RFC 9110 §7.8 allows, and the preface of HTTP/2 is malformed.
     HTTP/2 is spoken by ALPN, where there is TLS, and by Hypercorn's own class.
@@ -66,6 +72,7 @@ class HTTP1:
         self.send = send
         self.stream: HTTPStream | None = None
         self._buffer = bytearray()
+        self._empty_lines = 0  # before the next request
         self._searched = 0  # so many of its bytes hold no end of a head
         self._at_end = False  # the client sends nothing more
         self._last = False  # nothing behind the request that is under way is to be read
@@ -115,8 +122,10 @@ class HTTP1:
         if request is None:
             return False
         await self.send(Updated(idle=False))
-        if self._requests == 0:
-            await self.doorkeeper.enter()
+        if self._requests == 0 or request.method not in SAFE:
+            await self.doorkeeper.enter(request.target.partition(b"?")[0])
+            if self._closed:
+                return False
         self._requests += 1
         self._last = request.closes
         self._body, self._answer = request.body, Answer(request)
@@ -157,6 +166,9 @@ class HTTP1:
         while buffer.startswith(b"\r\n"):  # RFC 9112 §2.2: some clients send a line end that is no part of a body
             del buffer[:2]
             self._searched = 0
+            self._empty_lines += 1
+            if self._empty_lines > EMPTY_LINES:
+                raise Malformed
         end = wire.end_of_head(buffer, self._searched)
         if (len(buffer) if end is None else end) > limit:
             raise Malformed(431 if b"\n" in buffer[:limit] else 414)
@@ -169,7 +181,7 @@ class HTTP1:
         head = bytes(buffer[:end])
         request = wire.parse(head)
         del buffer[:end]
-        self._searched = 0
+        self._searched = self._empty_lines = 0
         return request
 
     async def _read_body(self, body: wire.Body, stream: HTTPStream) -> bool:
@@ -219,6 +231,7 @@ class HTTP1:
     async def _end_stream(self) -> None:
         stream, self.stream, self._body = self.stream, None, None
         if stream is not None:
+            _forget_body(stream)
             await stream.handle(StreamClosed(stream_id=STREAM_ID))
         if self._answered is not None and not self._answered.done():
             self._answered.set_result(None)
@@ -230,7 +243,20 @@ class HTTP1:
             status, headers, content = self.config.refuse(status, self.stream is not None)
             closing = [(b"content-length", str(len(content)).encode()), (b"connection", b"close")]
             head = wire.head(status, [*headers, *closing, *self.config.response_headers("h11")])
-            await self.send(RawData(head if self._buffer.startswith(b"HEAD ") else head + content))
+            request = self._answer.request if self.stream is not None and self._answer is not None else None
+            asked_for_head = request.method == "HEAD" if request is not None else self._buffer.startswith(b"HEAD ")
+            await self.send(RawData(head if asked_for_head else head + content))
         self._buffer.clear()
         await self._end_stream()
         await self.send(Closed())
+
+
+def _forget_body(stream: HTTPStream) -> None:
+    """Take out of a stream's queue what the app has not read of the body.
+
+    The queue has ten places. What is to say that the client has gone would wait for one, in the app's own task.
+    """
+    put = getattr(stream, "app_put", None)
+    queue: asyncio.Queue[object] | None = getattr(put, "__self__", None)
+    while queue is not None and not queue.empty():
+        queue.get_nowait()

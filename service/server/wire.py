@@ -14,17 +14,20 @@ Headers = list[tuple[bytes, bytes]]
 """Names, in lower case when they were received, and values without the white space around them."""
 
 CHUNK_LINE_BYTES = 256
+CHUNKS, CHUNK_BYTES = 1024, 64
+"""A body of more chunks than this has so many bytes in each on average, or it would be dearer than its size."""
 TRAILER_BYTES = 16 * 1024
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _FIELDS = rb"(?:" + _TOKEN + rb":[\t\x20-\x7e\x80-\xff]*+\r\n)*+"
-_HEAD = re.compile(rb"(" + _TOKEN + rb") ([\x21-\x7e]++) HTTP/1\.([01])\r\n(" + _FIELDS + rb")\r\n")
+_HEAD = re.compile(rb"(" + _TOKEN + rb") ([!$-;=?-~]++) HTTP/1\.([01])\r\n(" + _FIELDS + rb")\r\n")
 _TRAILERS = re.compile(_FIELDS + rb"\r\n")
 _QUOTED = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*+\r\n")
 _LENGTH = re.compile(rb"[0-9]{1,20}")
-_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*")
-_ABSOLUTE_FORM = re.compile(rb"https?://[^/?#@]+(?=/|$)", re.IGNORECASE)
+_AUTHORITY = rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(?::[0-9]{0,5})?"
+_HOST = re.compile(_AUTHORITY)
+_ABSOLUTE_FORM = re.compile(rb"https?://(?=[^/?:])" + _AUTHORITY + rb"(?=[/?]|$)/?", re.IGNORECASE)
 # Lines that end in a bare LF are no end of a head, but there is nothing more to wait for.
 _END = re.compile(rb"\n\r?\n")
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
@@ -67,6 +70,7 @@ class ChunkedBody:
     def __init__(self) -> None:
         self._left: int | None = None  # of a chunk's content; None where the next one's size stands
         self._last = False
+        self._chunks = self._content = 0
 
     def take(self, buffer: bytearray) -> tuple[bytes, bool]:
         """Take off the chunks that have come, whole or in part, and the end when it has come."""
@@ -96,6 +100,10 @@ class ChunkedBody:
             raise Malformed
         self._left = int(line[1], 16)
         self._last = not self._left
+        self._chunks += 1
+        self._content += self._left
+        if self._chunks > CHUNKS + self._content // CHUNK_BYTES:
+            raise Malformed
         return True
 
     def _line_end(self, buffer: bytearray) -> bool:
@@ -154,7 +162,7 @@ def parse(head: bytes) -> Request:
     for line in fields.split(b"\r\n")[:-1]:
         name, _, value = line.partition(b":")
         headers.append((name.lower(), value.strip(b" \t")))
-    target = _ABSOLUTE_FORM.sub(b"", target, count=1) or b"/"
+    target = _ABSOLUTE_FORM.sub(b"/", target, count=1)
     if method != method.upper() or not _is_a_target(method, target):  # RFC 9110 §9.1: methods are case-sensitive
         raise Malformed
     hosts = _values(headers, b"host")
@@ -190,7 +198,7 @@ class Answer:
     """An answer's bytes: its head goes out with the first part of its content, in one write."""
 
     def __init__(self, request: Request) -> None:
-        self._request = request
+        self.request = request
         self._head = b""
         self._chunked = False
         self._left: int | None = None
@@ -208,11 +216,11 @@ class Answer:
         self._left, self._chunked = None, False  # an earlier head may have been refused
         lengths = _values(headers, b"content-length")
         headers = [*(field for field in headers if field[0] != b"transfer-encoding"), *added]
-        if self._request.method == "HEAD" or status in (204, 304):
+        if self.request.method == "HEAD" or status in (204, 304):
             self._left = 0
         elif lengths:
             self._left = int(lengths[0])
-        elif self._request.version == "1.1":
+        elif self.request.version == "1.1":
             self._chunked = True
             headers.append((b"transfer-encoding", b"chunked"))
         else:

@@ -73,13 +73,15 @@ async def log_in(context: Context, login: Login, *, caller: Caller) -> tuple[Tok
             renewed = await _renewed(context, login.password, user)
             async with context.transaction() as work:
                 current = await work.users.lock(user.id)
-                if current is not None and current.password_hash == user.password_hash:
+                unchanged = current is not None and current.password_hash == user.password_hash
+                if current is not None and unchanged:
                     await lockout.succeed(work, context, target)
-                    if not current.is_active:
-                        raise AccountDisabled
                     if renewed is not None:
                         await work.users.renew_hash(user.id, renewed)
-                    return await sessions.begin(work, context, user.id, caller=caller), current
+                    if current.is_active:
+                        return await sessions.begin(work, context, user.id, caller=caller), current
+            if unchanged:
+                raise AccountDisabled  # not inside the block: that the count begins anew has to be committed
             user = current
         raise Unavailable
 

@@ -87,7 +87,8 @@ async def succeed(work: UnitOfWork, context: Context, target: Target) -> None:
     tallies = await work.failures.lock(target.account, target.networks)
     _refuse(tallies)
     if tallies:
-        await work.failures.forget(target.account, target.networks)
+        # Only what is locked: to wait for a tally that has come since, behind one that is held, is a deadlock.
+        await work.failures.forget(target.account, tallies)
 
 
 def lock_after(failures: int, limit: int) -> datetime.timedelta | None:

@@ -9,6 +9,7 @@ from tests.support.accounts import PASSWORD, Account, Accounts
 from tests.support.attempts import ADDRESS, ask_for_token, forwarded, log_in
 from tests.support.hashing import Hashing
 from tests.support.lockout import NETWORK, NOBODY, assert_locked, fail, let_locks_end, tallies
+from tests.support.problems import assert_problem
 from tests.support.sessions import NEW_PASSWORD, change_password, me, refresh, with_tokens
 
 
@@ -55,6 +56,16 @@ async def test_a_disabled_account_is_locked_like_any_other(locking: httpx.AsyncC
     await fail(locking, bob.email)
 
     assert_locked(await log_in(locking, bob.email))
+
+
+async def test_the_right_password_of_a_disabled_account_begins_the_count_anew(
+    locking: httpx.AsyncClient, accounts: Accounts, database: asyncpg.Connection
+) -> None:
+    bob = await accounts.add("bob", is_active=False)
+    await fail(locking, bob.email, 9)
+
+    assert_problem(await log_in(locking, bob.email), 403, "ACCOUNT_DISABLED")
+    assert await tallies(database) == {}
 
 
 async def test_attempts_under_a_lock_do_not_count(

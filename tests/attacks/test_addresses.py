@@ -357,8 +357,8 @@ def test_a_request_id_of_another_form_is_replaced(attack: Attack, request_id: st
 
 @pytest.mark.parametrize(
     "agent",
-    ["Mozilla' OR 1=1 --", "a" * 10_000, "\u00ff" * 300, "\x1b[2J", "${jndi:ldap://127.0.0.1:9/x}", "%s%n%x"],
-    ids=["SQL", "10 KB", "not ASCII", "control characters", "a lookup", "a format"],
+    ["Mozilla' OR 1=1 --", "a" * 10_000, "\u00ff" * 300, "${jndi:ldap://127.0.0.1:9/x}", "%s%n%x"],
+    ids=["SQL", "10 KB", "not ASCII", "a lookup", "a format"],
 )
 def test_whatever_a_client_calls_itself_it_may_log_in(attack: Attack, agent: str) -> None:
     ann = attack.signed_in()

@@ -69,6 +69,9 @@ AMBIGUOUS = {
     "CL in superscript": post("Content-Length: \u00b9"),
     "CL before a colon with a space": post("Content-Length : 5", body=b"12345"),
     "a bare CR in a value": head("GET", "/livez", "X: a\rContent-Length: 5"),
+    "a control character in a value": head("GET", "/livez", "User-Agent: \x1b[2J"),
+    "a Host with two ports": b"GET /livez HTTP/1.1\r\nHost: a:1:2\r\n\r\n",
+    "a Host of half an address": b"GET /livez HTTP/1.1\r\nHost: [::1\r\n\r\n",
     "a NUL in a name": head("GET", "/livez", "X\0: a"),
     "a space in a name": head("GET", "/livez", "X Y: a"),
     "a name of nothing": head("GET", "/livez", ": a"),
@@ -78,6 +81,7 @@ AMBIGUOUS = {
     "a fold by a tab": head("GET", "/livez", "X: a", "\tb"),
     "bare line feeds": post(f"Content-Length: {len(LOGIN)}").replace(b"\r\n", b"\n") + LOGIN,
     "one bare line feed": head("GET", "/livez", "X: a\nContent-Length: 5"),
+    "empty lines without end": b"\r\n" * 20 + head("GET", "/livez"),
     "a bare line feed before it": b"\n" + head("GET", "/livez"),
     "a Host that is none": b"GET /livez HTTP/1.1\r\nHost: a b\r\n\r\n",
     "a fold first": b"GET /livez HTTP/1.1\r\n Host: a\r\n\r\n",
@@ -120,6 +124,10 @@ NO_HTTP = {
     "another scheme": b"GET ftp://a/livez HTTP/1.1\r\nHost: a\r\n\r\n",
     "a file": b"GET file:///etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n",
     "a user in the target": b"GET http://a:b@evil.example/livez HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a fragment": b"GET /livez#x HTTP/1.1\r\nHost: a\r\n\r\n",
+    "markup": b"GET /livez?<a> HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a backslash in the target's host": b"GET http://a\\b/livez HTTP/1.1\r\nHost: a\r\n\r\n",
+    "half an address in the target": b"GET http://[/livez HTTP/1.1\r\nHost: a\r\n\r\n",
     "a target without a host": b"GET http:///livez HTTP/1.1\r\nHost: a\r\n\r\n",
     "a method in lower case": b"get /livez HTTP/1.1\r\nHost: a\r\n\r\n",
     "a method in mixed case": b"Get /livez HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -157,6 +165,7 @@ BROKEN = {
     "an extension of 300 bytes": b"5;" + b"a" * 300 + b"\r\n12345\r\n0\r\n\r\n",
     "a trailer that is none": b"0\r\nno colon\r\n\r\n",
     "a folded trailer": b"0\r\nX: a\r\n b\r\n\r\n",
+    "chunks of a byte without end": b"1\r\nx\r\n" * 1100,
     "a NUL in an extension": b"5;a=\0\r\n12345\r\n",
 }
 
@@ -302,6 +311,7 @@ def test_the_absolute_form_is_read_and_its_host_asked_nothing(attack: Attack, ho
     assert_refused(attack.request("GET", f"http://{host}/api/auth/me"), 401, "TOKEN_MISSING")
     assert_refused(attack.request("GET", f"http://{host}//api/auth/me"), 404, "NOT_FOUND")
     assert attack.request("GET", f"HTTPS://{host}").json()["name"] == "postern"
+    assert attack.request("GET", f"http://{host}?x=y").json()["name"] == "postern"
 
 
 @pytest.mark.parametrize("method", ["TRACE", "CONNECT", "TRACK", "DEBUG", "PROPFIND", "PURGE", "PRI", "A" * 3000])

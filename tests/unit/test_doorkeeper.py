@@ -8,68 +8,87 @@ import time
 
 from service.server.doorkeeper import Doorkeeper
 
-
-def come(doorkeeper: Doorkeeper, count: int) -> list[asyncio.Task[None]]:
-    return [asyncio.create_task(doorkeeper.enter()) for _ in range(count)]
+LINE = b"/"
 
 
-async def turn() -> None:
-    """Let the loop go round once."""
-    await asyncio.sleep(0)
+def come(doorkeeper: Doorkeeper, count: int, line: bytes = LINE) -> list[asyncio.Task[None]]:
+    return [asyncio.create_task(doorkeeper.enter(line)) for _ in range(count)]
 
 
-async def test_whoever_comes_alone_begins_two_turns_later() -> None:
-    (coming,) = come(Doorkeeper(), 1)
+def inside(crowd: list[asyncio.Task[None]]) -> int:
+    return sum(coming.done() for coming in crowd)
+
+
+async def turns(count: int) -> None:
+    """Let the loop go round."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_whoever_comes_alone_goes_in_at_once() -> None:
+    doorkeeper = Doorkeeper()
     for _ in range(3):
-        await turn()
-    assert coming.done()
+        crowd = come(doorkeeper, 1)
+        await turns(1)
+        assert inside(crowd) == 1
+        await turns(2)
 
 
 async def test_a_crowd_begins_one_a_turn_in_the_order_in_which_it_came() -> None:
     doorkeeper, began = Doorkeeper(), list[int]()
 
     async def begin(number: int) -> None:
-        await doorkeeper.enter()
+        await doorkeeper.enter(LINE)
         began.append(number)
 
     coming = asyncio.gather(*(begin(number) for number in range(100)))
     sizes = [0]
     while not coming.done():
-        await turn()
+        await turns(1)
         sizes.append(len(began))
 
     assert began == list(range(100))
     assert max(after - before for before, after in itertools.pairwise(sizes)) <= 2
 
 
-async def test_the_loop_goes_on_for_others_between_two_of_them() -> None:
+async def test_a_crowd_in_one_line_makes_no_other_line_wait() -> None:
     doorkeeper = Doorkeeper()
-    crowd = come(doorkeeper, 100)
-    for _ in range(20):
-        await turn()
-    assert 10 <= sum(coming.done() for coming in crowd) <= 20
+    crowd = come(doorkeeper, 500, b"/login")
+    others = [*come(doorkeeper, 2, b"/me"), *come(doorkeeper, 1, b"/users")]
+    await turns(6)
+    assert inside(others) == 3
+    assert inside(crowd) <= 6
     await asyncio.gather(*crowd)
+
+
+async def test_lines_take_turns_however_many_there_are() -> None:
+    doorkeeper = Doorkeeper()
+    crowds = [come(doorkeeper, 5, b"/%d" % number) for number in range(40)]
+    sizes = [0]
+    while sizes[-1] < 200:
+        await turns(1)
+        sizes.append(sum(map(inside, crowds)))
+        assert max(map(inside, crowds)) - min(map(inside, crowds)) <= 2
+    assert max(after - before for before, after in itertools.pairwise(sizes)) <= Doorkeeper.LINES_A_TURN + 1
 
 
 async def test_a_busy_loop_shuts_nobody_out() -> None:
     doorkeeper = Doorkeeper()
     crowd = come(doorkeeper, 100)
-    await turn()
+    await turns(1)
     time.sleep(20 * Doorkeeper.SECONDS_EACH)  # noqa: ASYNC251 - the loop is to be busy
-    await turn()
-    await turn()
-    assert 20 <= sum(coming.done() for coming in crowd) <= 30
+    await turns(2)
+    assert 20 <= inside(crowd) <= 30
     await asyncio.gather(*crowd)
 
 
-async def test_who_has_left_meanwhile_takes_no_turn() -> None:
+async def test_who_was_cancelled_meanwhile_takes_no_turn() -> None:
     doorkeeper = Doorkeeper()
     crowd = come(doorkeeper, 101)
-    await turn()
+    await turns(1)
     for coming in crowd[:100]:
         coming.cancel()
-    for _ in range(4):
-        await turn()
+    await turns(4)
     assert crowd[100].done()
 
 
@@ -78,7 +97,6 @@ async def test_a_second_crowd_is_treated_as_the_first_one() -> None:
     await asyncio.gather(*come(doorkeeper, 50))
     await asyncio.sleep(0.1)  # it owes nobody the time in which nobody came
     crowd = come(doorkeeper, 50)
-    for _ in range(5):
-        await turn()
-    assert sum(coming.done() for coming in crowd) <= 5
+    await turns(5)
+    assert inside(crowd) <= 6
     await asyncio.gather(*crowd)

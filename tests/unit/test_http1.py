@@ -206,3 +206,18 @@ async def test_an_answer_before_the_body_closes_behind_it() -> None:
     seen = await exchange([POST[:-3], b"llo" + GET], app, hang_up=False)
     assert seen.sent.startswith(b"HTTP/1.1 413 ")
     assert seen.sent.count(b"HTTP/1.1") == 1
+
+
+async def test_an_app_that_has_read_nothing_of_a_long_body_ends_with_its_client() -> None:
+    """Hypercorn's queue for the app has ten places, and the news that the client has gone is one more message."""
+    ended = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.05)  # meanwhile the queue fills
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"late"})
+        ended.append(True)
+
+    pieces = [b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n", *[b"x"] * 20]
+    seen = await exchange(pieces, app, hang_up=False)
+    assert (ended, seen.closed) == ([True], True)

@@ -222,23 +222,32 @@ async def test_hashing_lets_all_others_go_first(make_hasher: MakeHasher, monkeyp
     assert os.getpriority(os.PRIO_PROCESS, 0) == own
 
 
+async def last_turn_of_a_hundred(hasher: PasswordHasher) -> int:
+    turns = []
+    async with hasher.place():
+        for _ in range(100):
+            with pytest.raises(Unavailable) as refused:
+                async with hasher.place():
+                    pytest.fail("there is one place")
+            turns.append(int(refused.value.headers["Retry-After"]))
+    assert turns == sorted(turns)
+    return turns[-1]
+
+
 async def test_turns_are_as_far_apart_as_passwords_have_lately_taken(make_hasher: MakeHasher) -> None:
     hasher = make_hasher(queue=0, passes=1, memory_kib=8)
-
-    async def last_of_a_hundred() -> int:
-        turns = []
-        async with hasher.place():
-            for _ in range(100):
-                with pytest.raises(Unavailable) as refused:
-                    async with hasher.place():
-                        pytest.fail("there is one place")
-                turns.append(int(refused.value.headers["Retry-After"]))
-        assert turns == sorted(turns)
-        return turns[-1]
-
-    assert await last_of_a_hundred() == 1
+    assert await last_turn_of_a_hundred(hasher) == 1
     for _ in range(40):
         async with hasher.place():
             await asyncio.sleep(0.02)
 
-    assert await last_of_a_hundred() in (2, 3)
+    assert await last_turn_of_a_hundred(hasher) in (2, 3)
+
+
+async def test_whoever_is_refused_in_a_place_makes_no_turn_shorter(make_hasher: MakeHasher) -> None:
+    hasher = make_hasher(queue=0, passes=4, memory_kib=19_456)
+    for _ in range(100):
+        async with hasher.place():
+            pass
+
+    assert await last_turn_of_a_hundred(hasher) > 1
