@@ -1,10 +1,11 @@
 """What 500 logins at once cost everybody else: `python -m bench.login_storm`.
 
-Two phases in turn, in one run: quiet, and a storm. In both, GET /api/auth/me is asked for at a steady pace over
-connections that are open, on a schedule of its own, so that a slow answer delays no later request. In a storm 500
-clients connect and log in at the same moment; one that gets 503 waits as `Retry-After` says and tries again until it
-is in. The clients have a process of their own, for their work not to be taken for the server's. A first storm is not
-counted. Exits with 1 when a request failed; never for a time.
+Three phases in turn, in one run: quiet, a storm of new clients, and one of clients that have their connections open. In
+each, GET /api/auth/me is asked for at a steady pace over connections that are open, on a schedule of its own, so that a
+slow answer delays no later request. In a storm 500 clients log in at the same moment, each from an address of its own,
+with the limits of rate and the lock on as by default; one that gets 503 waits as `Retry-After` says and tries again
+until it is in. The clients have a process of their own, for their work not to be taken for the server's. The first
+storms are not counted. Exits with 1 when a request failed; never for a time.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import statistics
 import sys
 import tempfile
@@ -29,7 +31,8 @@ from tests.support.processes import PROGRAMS, ROOT, Running, environment, runnin
 
 CLIENTS, CONNECTIONS, PACE, ROUNDS, SECONDS = 500, 100, 50, 5, 12
 PASSWORD = "a password of the benchmark"
-ROW = "{:<8}{:>9}{:>8}{:>9}{:>9}{:>9}{:>9}{:>10}   {}"
+KINDS = ("new", "open")
+ROW = "{:<11}{:>9}{:>8}{:>9}{:>9}{:>9}{:>9}{:>10}   {}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +67,42 @@ class Client:
             self._streams[1].close()
 
 
-def posted(path: str, document: dict[str, str]) -> bytes:
+def posted(path: str, document: dict[str, str], address: str = "192.0.2.1") -> bytes:
     body = json.dumps(document).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    fields = f"Host: a\r\nX-Forwarded-For: {address}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    return f"POST {path} HTTP/1.1\r\n{fields}\r\n\r\n".encode() + body
 
 
-LOGIN = posted("/api/auth/login", {"email": "ann@example.com", "password": PASSWORD})
+def login(address: str) -> bytes:
+    return posted("/api/auth/login", {"email": "ann@example.com", "password": PASSWORD}, address)
 
 
-async def log_in(port: int, answers: Counter[int]) -> None:
-    """Log in at last."""
+class Gate:
+    """Where clients wait for each other."""
+
+    def __init__(self, clients: int) -> None:
+        self._missing = clients
+        self._open = asyncio.Event()
+
+    async def pass_through(self) -> None:
+        """Wait for the last one, and for a second more, in which what has been asked is done with."""
+        self._missing -= 1
+        if not self._missing:
+            await asyncio.sleep(1)
+            self._open.set()
+        await self._open.wait()
+
+
+async def log_in(port: int, address: str, gate: Gate | None, answers: Counter[int]) -> None:
+    """Log in at last, at the same moment as those who wait at the gate, over a connection that has been used."""
     client = Client(port)
+    request = login(address)
     try:
+        if gate is not None:
+            await client.ask(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+            await gate.pass_through()
         for _ in range(60):
-            status, headers, _ = await client.ask(LOGIN)
+            status, headers, _ = await client.ask(request)
             answers[status] += 1
             if status != 503:
                 return
@@ -105,6 +129,7 @@ async def probe(port: int, me: bytes, stop: asyncio.Event) -> tuple[list[float],
 
     due, asked = time.perf_counter(), []
     while not stop.is_set():
+        assert idle, "no connection is free: the pace is too much for the server"
         asked.append(asyncio.create_task(one(due)))
         due += 1 / PACE
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
@@ -123,9 +148,9 @@ async def quiet(port: int, me: bytes) -> Phase:
     return Phase(*await probing, SECONDS, Counter())
 
 
-async def storm(port: int, me: bytes) -> Phase:
+async def storm(port: int, me: bytes, kind: str) -> Phase:
     """Ask while the clients log in, from the first to the last."""
-    command = (sys.executable, "-m", "bench.login_storm", str(port))
+    command = (sys.executable, "-m", "bench.login_storm", str(port), kind)
     clients = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
@@ -148,24 +173,29 @@ async def measure(server: Running) -> int:
     """Print the phases; return 1 when a request failed."""
     client = Client(server.port)
     await client.ask(posted("/api/users/", {"username": "ann", "email": "ann@example.com", "password": PASSWORD}))
-    token = json.loads((await client.ask(LOGIN))[2])["access_token"]
+    token = json.loads((await client.ask(login("192.0.2.1")))[2])["access_token"]
     me = f"GET /api/auth/me HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
     heap.freeze()  # what the collector would do here is not the server's doing
     print(
         ROW.format("phase", "requests", "failed", "p50 ms", "p95 ms", "p99 ms", "max ms", "seconds", "the clients got")
     )
-    show("first", await storm(server.port, me))  # its pool fills, its statements are compiled: not counted
-    ratios, everything, failed = list[float](), {"quiet": list[float](), "storm": list[float]()}, 0
+    for kind in KINDS:
+        show(f"first {kind}", await storm(server.port, me, kind))  # pools fill, statements are compiled: not counted
+    ratios = {kind: list[float]() for kind in KINDS}
+    everything, failed = {name: list[float]() for name in ("quiet", *KINDS)}, 0
     for _ in range(ROUNDS):
-        p99s = []
-        for name, phase in (("quiet", await quiet(server.port, me)), ("storm", await storm(server.port, me))):
-            p99s.append(show(name, phase))
-            everything[name] += phase.latencies
-            failed += phase.failed + (CLIENTS - phase.clients_got[200]) * (name == "storm")
-        ratios.append(p99s[1] / p99s[0])
-    together = [show(name, Phase(latencies, 0, 0, Counter())) for name, latencies in everything.items()]
-    print(f"p99, storm to quiet: {together[1] / together[0]:.2f} of all together;", end=" ")
-    print(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) of the rounds")
+        calm = await quiet(server.port, me)
+        everything["quiet"] += calm.latencies
+        usual = show("quiet", calm)
+        for kind in KINDS:
+            phase = await storm(server.port, me, kind)
+            ratios[kind].append(show(kind, phase) / usual)
+            everything[kind] += phase.latencies
+            failed += calm.failed + phase.failed + CLIENTS - phase.clients_got[200]
+    together = {name: show(name, Phase(latencies, 0, 0, Counter())) for name, latencies in everything.items()}
+    for kind, of_rounds in ratios.items():
+        print(f"p99, {kind} to quiet: {together[kind] / together['quiet']:.2f} of all together;", end=" ")
+        print(f"{statistics.median(of_rounds):.2f} ({min(of_rounds):.2f} to {max(of_rounds):.2f}) of the rounds")
     return int(failed > 0)
 
 
@@ -177,10 +207,12 @@ def show(name: str, phase: Phase) -> float:
     return cuts[98]
 
 
-async def all_at_once(port: int) -> Counter[int]:
+async def all_at_once(port: int, kind: str) -> Counter[int]:
     """Let all clients log in; count the answers by status."""
     answers = Counter[int]()
-    await asyncio.gather(*(log_in(port, answers) for _ in range(CLIENTS)))
+    gate = Gate(CLIENTS) if kind == "open" else None
+    addresses = [f"198.{18 + number // 250}.{number % 250}.{random.randint(1, 250)}" for number in range(CLIENTS)]
+    await asyncio.gather(*(log_in(port, address, gate, answers) for address in addresses))
     return answers
 
 
@@ -189,14 +221,15 @@ def main() -> int:
         heap.freeze()
         print("ready", flush=True)
         sys.stdin.readline()
-        print(json.dumps(uvloop.run(all_at_once(int(sys.argv[1])))))
+        print(json.dumps(uvloop.run(all_at_once(int(sys.argv[1]), sys.argv[2]))))
         return 0
     with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "postgres", ephemeral=True) as cluster:
         cluster.ensure_database()
         config = alembic.config.Config(ROOT / "alembic.ini", attributes={"database_url": cluster.url()})
         alembic.command.upgrade(config, "head")
         secret = os.urandom(32).hex()
-        env = environment(APP_ENV="production", SECRET_KEY=secret, DATABASE_URL=cluster.url(), LOG_LEVEL="WARNING")
+        limits = {"RATE_LIMIT_ENABLED": "true", "TRUSTED_PROXIES": "1", "LOG_LEVEL": "WARNING"}
+        env = environment(APP_ENV="production", SECRET_KEY=secret, DATABASE_URL=cluster.url(), **limits)
         command = (PROGRAMS / "postern", "run", "--bind", "127.0.0.1:0")
         with running(*command, folder=Path(folder), env=env) as server:
             return uvloop.run(measure(server))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Mapping
 
 
 class Doorkeeper:
@@ -14,41 +15,77 @@ class Doorkeeper:
     turn the first of a line begins, of four lines if there are more: as fast as the loop goes round, and what is under
     way goes on in between. Turns of a busy loop are long, hence the second rule: one for every eight milliseconds that
     have passed. A request is well below that, so those who wait get a part of such a loop, and never all of it.
+
+    ``seconds_apart`` names lines whose requests are dear, and how far apart they begin: the loop rests in between.
     """
 
     LINES_A_TURN = 4
     SECONDS_EACH = 0.008
 
-    def __init__(self) -> None:
+    def __init__(self, seconds_apart: Mapping[bytes, float] | None = None) -> None:
+        self._seconds_apart = seconds_apart or {}
         self._lines: dict[bytes, deque[asyncio.Future[None]]] = {}  # in the order in which their turns come
+        self._closed_until: dict[bytes, float] = {}  # lines in which somebody has begun lately
         self._looked = 0.0
-        self._looking = False  # whether somebody has begun in this turn
+        self._looking = False  # whether somebody has begun in this turn, or is to in the next
+        self._timer: asyncio.TimerHandle | None = None
 
     async def enter(self, line: bytes) -> None:
         """Wait for one's turn in the line of this name, first come, first served."""
-        loop = asyncio.get_running_loop()
         if not self._looking:
-            self._looking = True
-            self._looked = time.monotonic()
-            loop.call_soon(self._look)
-            return
-        turn = loop.create_future()
+            now = time.monotonic()
+            self._look_soon(now)
+            if line not in self._lines and self._closed_until.get(line, 0) <= now:
+                self._close(line, now)
+                return
+        turn = asyncio.get_running_loop().create_future()
         self._lines.setdefault(line, deque()).append(turn)
         await turn
 
+    def _look_soon(self, now: float) -> None:
+        self._looking = True
+        self._looked = now
+        asyncio.get_running_loop().call_soon(self._look)
+
     def _look(self) -> None:
         now = time.monotonic()
-        room = max(min(len(self._lines), self.LINES_A_TURN), int((now - self._looked) / self.SECONDS_EACH))
-        self._looked = now
-        self._looking = bool(self._lines)
-        while self._lines and room:
-            name, line = next(iter(self._lines.items()))
-            turn = line.popleft()
-            del self._lines[name]
-            if line:
-                self._lines[name] = line
-            if not turn.done():  # cancelled: its connection has ended
-                turn.set_result(None)
-                room -= 1
-        if self._looking:
-            asyncio.get_running_loop().call_soon(self._look)
+        due = int((now - self._looked) / self.SECONDS_EACH)
+        self._looking = False
+        self._closed_until = {line: until for line, until in self._closed_until.items() if until > now}
+        lines = deque(line for line in self._lines if due or line not in self._closed_until)
+        room = max(min(len(lines), self.LINES_A_TURN), due)
+        while lines and room:
+            name = lines.popleft()
+            room -= self._let_in(name, now)
+            if name in self._lines and (due or name not in self._closed_until):
+                lines.append(name)
+        if lines:
+            self._look_soon(now)
+        elif self._lines:
+            self._look_later(min(self._closed_until.values()) - now)
+
+    def _look_later(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look_again)
+
+    def _look_again(self) -> None:
+        self._timer = None
+        if not self._looking:
+            self._look_soon(time.monotonic())
+
+    def _let_in(self, name: bytes, now: float) -> int:
+        """Let the first of a line in, and put the line at the end of all; tell how many there were to be let in."""
+        line = self._lines.pop(name)
+        turn = line.popleft()
+        if line:
+            self._lines[name] = line
+        if turn.done():  # cancelled: its connection has ended
+            return 0
+        turn.set_result(None)
+        self._close(name, now)
+        return 1
+
+    def _close(self, line: bytes, now: float) -> None:
+        if seconds := self._seconds_apart.get(line):
+            self._closed_until[line] = now + seconds

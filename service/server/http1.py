@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import ClassVar
 
 from hypercorn.asyncio.task_group import TaskGroup
@@ -37,6 +37,8 @@ class ServerConfig(Config):
     """
 
     refuse: Callable[[int, bool], Refusal]
+    seconds_apart: Mapping[bytes, float] | None = None
+    """How far apart requests begin that are dear, by method and path (`POST /login`), when many come at once."""
 
 
 class HTTP1:
@@ -123,7 +125,7 @@ class HTTP1:
             return False
         await self.send(Updated(idle=False))
         if self._requests == 0 or request.method not in SAFE:
-            await self.doorkeeper.enter(request.target.partition(b"?")[0])
+            await self.doorkeeper.enter(request.method.encode() + b" " + request.target.partition(b"?")[0])
             if self._closed:
                 return False
         self._requests += 1

@@ -38,7 +38,7 @@ def run(
     # The one seam with Hypercorn: the names under which it finds its connections and their HTTP/1.1.
     hypercorn.asyncio.run.TCPServer = BoundedConnection  # type: ignore[attr-defined,assignment]  # not exported
     hypercorn.protocol.H11Protocol = HTTP1  # type: ignore[attr-defined,assignment]  # the same by use
-    BoundedConnection.timers, HTTP1.doorkeeper = IdleTimers(), Doorkeeper()
+    BoundedConnection.timers, HTTP1.doorkeeper = IdleTimers(), Doorkeeper(config.seconds_apart)
     sockets = _listen(config)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:

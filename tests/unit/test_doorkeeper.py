@@ -100,3 +100,39 @@ async def test_a_second_crowd_is_treated_as_the_first_one() -> None:
     await turns(5)
     assert inside(crowd) <= 6
     await asyncio.gather(*crowd)
+
+
+APART = 0.02
+
+
+async def test_a_dear_line_goes_in_with_time_in_between_and_others_at_once() -> None:
+    doorkeeper = Doorkeeper({b"/login": APART})
+    began = time.monotonic()
+    dear, others = come(doorkeeper, 6, b"/login"), come(doorkeeper, 20, b"/me")
+    await asyncio.gather(*others)
+    assert time.monotonic() - began < APART
+    assert inside(dear) == 1
+
+    await asyncio.gather(*dear)
+    assert time.monotonic() - began >= 5 * APART * 0.9
+
+
+async def test_who_comes_alone_to_a_dear_line_goes_in_at_once() -> None:
+    doorkeeper = Doorkeeper({b"/login": APART})
+    for _ in range(2):
+        began = time.monotonic()
+        await doorkeeper.enter(b"/login")
+        assert time.monotonic() - began < APART / 2
+        await asyncio.sleep(1.5 * APART)
+
+
+async def test_whoever_comes_while_a_dear_line_waits_is_not_kept_by_it() -> None:
+    doorkeeper = Doorkeeper({b"/login": 10 * APART})
+    dear = come(doorkeeper, 2, b"/login")
+    await turns(5)
+    for line in (b"/me", b"/users", b"/me"):
+        began = time.monotonic()
+        await doorkeeper.enter(line)
+        assert time.monotonic() - began < APART
+    assert inside(dear) == 1
+    await asyncio.gather(*dear)
