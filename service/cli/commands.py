@@ -35,8 +35,8 @@ HASHING = [
     for slash in (b"", b"/")
 ]
 """What hashes a password, and is dear: begun one by one, they leave the event loop time for others."""
-HASHING_SECONDS_APART = 0.004
-"""Well below what a hash takes, so that no core waits for it."""
+HASHING_THREAD_SECONDS = 0.016
+"""For each hashing thread one begins so often: somewhat less than a hash takes, so that no thread waits for it."""
 
 
 @click.group()
@@ -140,7 +140,7 @@ def _server_config(settings: Settings, bind: str) -> ServerConfig:
     config = ServerConfig()
     config.bind = [bind]
     config.refuse = before_the_app
-    config.seconds_apart = dict.fromkeys(HASHING, HASHING_SECONDS_APART)
+    config.seconds_apart = dict.fromkeys(HASHING, HASHING_THREAD_SECONDS / settings.hash_threads)
     config.include_server_header = False
     config.accesslog = None
     config.errorlog = logging.getLogger("hypercorn.error")

@@ -136,3 +136,13 @@ async def test_whoever_comes_while_a_dear_line_waits_is_not_kept_by_it() -> None
         assert time.monotonic() - began < APART
     assert inside(dear) == 1
     await asyncio.gather(*dear)
+
+
+async def test_the_longer_a_dear_line_the_less_time_there_is_in_between() -> None:
+    doorkeeper = Doorkeeper({b"/login": APART})
+    crowd = come(doorkeeper, 20 * Doorkeeper.CROWD, b"/login")
+    await asyncio.sleep(5 * APART)
+    assert inside(crowd) > 20
+    for coming in crowd:
+        coming.cancel()
+    await asyncio.gather(*crowd, return_exceptions=True)
