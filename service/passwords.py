@@ -15,7 +15,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
+from weakref import WeakSet
 
 from argon2 import PasswordHasher as Argon2
 from argon2 import extract_parameters
@@ -51,6 +52,7 @@ class PasswordHasher:
         started = time.perf_counter()
         self._nobodys_hash = self._argon2.hash(secrets.token_urlsafe())
         self._threads = threads
+        self._have_hashed = WeakSet[Any]()  # tasks
         self._turns = _Turns((time.perf_counter() - started) / threads)
 
     @asynccontextmanager
@@ -77,7 +79,9 @@ class PasswordHasher:
             yield
         finally:
             self._places.release()
-            self._turns.learn((time.monotonic() - began) / self._threads)
+            if asyncio.current_task() in self._have_hashed:  # else it was refused in its place
+                self._have_hashed.discard(asyncio.current_task())
+                self._turns.learn((time.monotonic() - began) / self._threads)
 
     async def hash(self, password: str) -> str:
         """Return a new hash."""
@@ -111,6 +115,7 @@ class PasswordHasher:
         return False
 
     async def _run(self, work: Callable[[], T]) -> T:
+        self._have_hashed.add(asyncio.current_task())
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     def _refusal(self) -> Unavailable:
@@ -122,16 +127,11 @@ class _Turns:
 
     def __init__(self, seconds_each: float) -> None:
         self._seconds_each = seconds_each
-        self._least = seconds_each / 2
         self._last = 0.0
 
     def learn(self, seconds: float) -> None:
-        """Take note of how long one took, since in a storm it is longer than at start.
-
-        What was shorter than a hash had none: it was refused in its place.
-        """
-        if seconds >= self._least:
-            self._seconds_each += (seconds - self._seconds_each) / 16
+        """Take note of how long one took, since in a storm it is longer than at start."""
+        self._seconds_each += (seconds - self._seconds_each) / 16
 
     def give(self) -> int:
         """Return in how many seconds the next one's turn is."""

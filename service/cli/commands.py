@@ -29,14 +29,10 @@ from service.services import users
 from service.services.purge import purge
 from service.stack import create_asgi
 
-HASHING = [
-    b"POST /api/%b%b" % (path, slash)
-    for path in (b"auth/login", b"auth/token", b"auth/password", b"users")
-    for slash in (b"", b"/")
-]
+HASHING = (b"POST /api/auth/login", b"POST /api/auth/token", b"POST /api/auth/password", b"POST /api/users")
 """What hashes a password, and is dear: begun one by one, they leave the event loop time for others."""
 HASHING_THREAD_SECONDS = 0.016
-"""For each hashing thread one begins so often: somewhat less than a hash takes, so that no thread waits for it."""
+"""For each hashing thread one of each begins so often: somewhat less than a hash takes with the default parameters."""
 
 
 @click.group()

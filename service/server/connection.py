@@ -96,7 +96,7 @@ class BoundedConnection(TCPServer):
     async def run(self) -> None:
         """Serve the connection until it ends."""
         if not self.writer.transport.is_closing():  # else there is no address to ask for any more
-            with suppress(asyncio.CancelledError):  # the time to stop is over: `_read_data` has told the app
+            with suppress(asyncio.CancelledError):  # the time to stop is over
                 await super().run()
 
     async def _read_data(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping
+from itertools import islice
 
 
 class Doorkeeper:
@@ -54,14 +55,15 @@ class Doorkeeper:
         due = int((now - self._looked) / self.SECONDS_EACH)
         self._looking = False
         self._closed_until = {line: until for line, until in self._closed_until.items() if until > now}
-        lines = deque(line for line in self._lines if due or line not in self._closed_until)
-        room = max(min(len(lines), self.LINES_A_TURN), due)
+        open_lines = (line for line in self._lines if due or line not in self._closed_until)
+        lines = deque(islice(open_lines, max(self.LINES_A_TURN, due)))
+        room = max(len(lines), due)
         while lines and room:
             name = lines.popleft()
             room -= self._let_in(name, now)
             if name in self._lines and (due or name not in self._closed_until):
                 lines.append(name)
-        if lines:
+        if any(due or line not in self._closed_until for line in self._lines):
             self._look_soon(now)
         elif self._lines:
             self._look_later(min(self._closed_until.values()) - now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import ClassVar
+from urllib.parse import unquote_to_bytes
 
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.worker_context import WorkerContext
@@ -38,7 +39,10 @@ class ServerConfig(Config):
 
     refuse: Callable[[int, bool], Refusal]
     seconds_apart: Mapping[bytes, float] | None = None
-    """How far apart requests begin that are dear, by method and path (`POST /login`), when many come at once."""
+    """How far apart requests begin that are dear, by method and path, when many come at once.
+
+    `POST /login`: without escapes, and without a slash at the end.
+    """
 
 
 class HTTP1:
@@ -125,7 +129,7 @@ class HTTP1:
             return False
         await self.send(Updated(idle=False))
         if self._requests == 0 or request.method not in SAFE:
-            await self.doorkeeper.enter(request.method.encode() + b" " + request.target.partition(b"?")[0])
+            await self.doorkeeper.enter(_line_of(request))
             if self._closed:
                 return False
         self._requests += 1
@@ -251,6 +255,12 @@ class HTTP1:
         self._buffer.clear()
         await self._end_stream()
         await self.send(Closed())
+
+
+def _line_of(request: wire.Request) -> bytes:
+    """Return the name of the line in which the request stands, the same for all spellings of a path."""
+    path = request.target.partition(b"?")[0]
+    return request.method.encode() + b" " + unquote_to_bytes(path).rstrip(b"/")
 
 
 def _forget_body(stream: HTTPStream) -> None:

@@ -30,6 +30,8 @@ def run(
 ) -> None:
     """Serve until SIGINT or SIGTERM, then let the requests in flight end, ``config.graceful_timeout`` seconds at most.
 
+    A client that does not read what is cut then is waited for two seconds more.
+
     ``on_ready(address)`` is called when a socket listens, with HOST:PORT or unix:PATH, ``on_stop()`` at the signal.
 
     Raises:

@@ -14,20 +14,20 @@ Headers = list[tuple[bytes, bytes]]
 """Names, in lower case when they were received, and values without the white space around them."""
 
 CHUNK_LINE_BYTES = 256
-CHUNKS, CHUNK_BYTES = 1024, 64
+CHUNKS, CHUNK_BYTES = 4096, 32
 """A body of more chunks than this has so many bytes in each on average, or it would be dearer than its size."""
 TRAILER_BYTES = 16 * 1024
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _FIELDS = rb"(?:" + _TOKEN + rb":[\t\x20-\x7e\x80-\xff]*+\r\n)*+"
-_HEAD = re.compile(rb"(" + _TOKEN + rb") ([!$-;=?-~]++) HTTP/1\.([01])\r\n(" + _FIELDS + rb")\r\n")
+_HEAD = re.compile(rb"(" + _TOKEN + rb") ([!\"$-~]++) HTTP/1\.([01])\r\n(" + _FIELDS + rb")\r\n")
 _TRAILERS = re.compile(_FIELDS + rb"\r\n")
 _QUOTED = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*+\r\n")
 _LENGTH = re.compile(rb"[0-9]{1,20}")
 _AUTHORITY = rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(?::[0-9]{0,5})?"
 _HOST = re.compile(_AUTHORITY)
-_ABSOLUTE_FORM = re.compile(rb"https?://(?=[^/?:])" + _AUTHORITY + rb"(?=[/?]|$)/?", re.IGNORECASE)
+_ABSOLUTE_FORM = re.compile(rb"\Ahttps?://(?=[^/?:])" + _AUTHORITY + rb"(?=[/?]|$)/?", re.IGNORECASE)
 # Lines that end in a bare LF are no end of a head, but there is nothing more to wait for.
 _END = re.compile(rb"\n\r?\n")
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}

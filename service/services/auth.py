@@ -76,9 +76,9 @@ async def log_in(context: Context, login: Login, *, caller: Caller) -> tuple[Tok
                 unchanged = current is not None and current.password_hash == user.password_hash
                 if current is not None and unchanged:
                     await lockout.succeed(work, context, target)
-                    if renewed is not None:
-                        await work.users.renew_hash(user.id, renewed)
                     if current.is_active:
+                        if renewed is not None:
+                            await work.users.renew_hash(user.id, renewed)
                         return await sessions.begin(work, context, user.id, caller=caller), current
             if unchanged:
                 raise AccountDisabled  # not inside the block: that the count begins anew has to be committed

@@ -125,7 +125,6 @@ NO_HTTP = {
     "a file": b"GET file:///etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n",
     "a user in the target": b"GET http://a:b@evil.example/livez HTTP/1.1\r\nHost: a\r\n\r\n",
     "a fragment": b"GET /livez#x HTTP/1.1\r\nHost: a\r\n\r\n",
-    "markup": b"GET /livez?<a> HTTP/1.1\r\nHost: a\r\n\r\n",
     "a backslash in the target's host": b"GET http://a\\b/livez HTTP/1.1\r\nHost: a\r\n\r\n",
     "half an address in the target": b"GET http://[/livez HTTP/1.1\r\nHost: a\r\n\r\n",
     "a target without a host": b"GET http:///livez HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -165,7 +164,7 @@ BROKEN = {
     "an extension of 300 bytes": b"5;" + b"a" * 300 + b"\r\n12345\r\n0\r\n\r\n",
     "a trailer that is none": b"0\r\nno colon\r\n\r\n",
     "a folded trailer": b"0\r\nX: a\r\n b\r\n\r\n",
-    "chunks of a byte without end": b"1\r\nx\r\n" * 1100,
+    "chunks of a byte without end": b"1\r\nx\r\n" * 4200,
     "a NUL in an extension": b"5;a=\0\r\n12345\r\n",
 }
 

@@ -52,7 +52,9 @@ async def read_body(receive: Any) -> bytes | None:
     return body
 
 
-async def exchange(pieces: Iterable[bytes], app: App | None = None, *, hang_up: bool = True) -> Seen:
+async def exchange(
+    pieces: Iterable[bytes], app: App | None = None, *, hang_up: bool = True, doorkeeper: Doorkeeper | None = None
+) -> Seen:
     """Send the pieces and then the end of what the client sends; the app is one that answers 200 with the body."""
     seen = Seen()
 
@@ -73,7 +75,7 @@ async def exchange(pieces: Iterable[bytes], app: App | None = None, *, hang_up: 
         elif isinstance(event, Closed):
             seen.closed = True
 
-    HTTP1.doorkeeper = Doorkeeper()
+    HTTP1.doorkeeper = doorkeeper or Doorkeeper()
     wrapped = ASGIWrapper(cast(Any, app or echo))
     async with asyncio.timeout(5), TaskGroup(asyncio.get_running_loop()) as tasks:
         state, peer = ConnectionState({}), ("127.0.0.1", 1)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from service.server import wire
+from service.server.doorkeeper import Doorkeeper
 from tests.support.http1 import HEAD_LIMIT, App, exchange, read_body
 
 GET = b"GET /a?b HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -52,6 +54,11 @@ async def test_a_request_reaches_the_app_as_it_was_sent() -> None:
     seen = await exchange([sent])
     headers = [(b"host", b"a"), (b"x-one", b"1"), (b"x-two", b""), (b"x-one", b"\xe4;2"), (b"content-length", b"2")]
     assert seen.requests == [("PUT", b"/b%20c", headers, b"hi")]
+
+
+@pytest.mark.parametrize("target", [b"/a?next=http://b/c", b"/ahttp://b/c", b"/a?b=https://c:443", b'/?a|b^{c}<d>"e'])
+def test_a_target_is_changed_at_its_beginning_alone(target: bytes) -> None:
+    assert wire.parse(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n").target == target
 
 
 async def test_a_chunked_body_is_its_content() -> None:
@@ -117,6 +124,31 @@ async def test_who_waits_is_told_to_continue_and_who_does_not_is_not() -> None:
     waiting = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n"
     assert (await exchange([waiting, b"hi"])).sent.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
     assert (await exchange([waiting + b"hi"])).sent.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+class Listing(Doorkeeper):
+    """Lets everybody in, and remembers who stood in which line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[bytes] = []
+
+    async def enter(self, line: bytes) -> None:
+        self.lines.append(line)
+
+
+async def test_who_is_inside_and_reads_stands_in_no_line() -> None:
+    doorkeeper = Listing()
+    delete = GET.replace(b"GET", b"DELETE")
+    await exchange([GET + GET + POST + delete + GET.replace(b"GET", b"HEAD") + LAST], doorkeeper=doorkeeper)
+    assert doorkeeper.lines == [b"GET /a", b"POST ", b"DELETE /a"]
+
+
+async def test_all_spellings_of_a_path_stand_in_one_line() -> None:
+    doorkeeper = Listing()
+    for target in (b"/a/b", b"/a/%62", b"/a/b/", b"/a/b?c", b"http://h/a/b"):
+        await exchange([b"POST " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n"], doorkeeper=doorkeeper)
+    assert set(doorkeeper.lines) == {b"POST /a/b"}
 
 
 # What the app sends
