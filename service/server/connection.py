@@ -50,7 +50,7 @@ class IdleTimer:
 
     async def restart(self, task_group: TaskGroup, _action: Callable[..., Any]) -> None:
         """Begin anew."""
-        await self.stop()
+        self._cancel()
         self._task_group = task_group
         self._handle = asyncio.get_running_loop().call_later(self._connection.config.keep_alive_timeout, self.end)
         if self._connection.context.terminated.is_set():
@@ -60,18 +60,20 @@ class IdleTimer:
 
     async def stop(self) -> None:
         """Let the connection be: it is busy, or has ended."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-            self._timers.discard(self)
+        self._cancel()
 
     def end(self) -> None:
-        """Close the connection."""
-        if self._handle is not None and self._task_group is not None:
-            self._handle.cancel()
-            self._handle = None
-            self._timers.discard(self)
+        """Close the connection, if it is idle still."""
+        if self._cancel() and self._task_group is not None:
             self._task_group.spawn(self._connection.close_idle)
+
+    def _cancel(self) -> bool:
+        """Stop; tell whether it was running."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.cancel()
+            self._timers.discard(self)
+        return handle is not None
 
 
 class BoundedConnection(TCPServer):

@@ -169,7 +169,6 @@ def parse(head: bytes) -> Request:
     if len(hosts) > 1 or (not hosts and minor == b"1") or not all(map(_HOST.fullmatch, hosts)):
         raise Malformed
     body = _body(headers, minor)
-    connection = b",".join(_values(headers, b"connection")).lower()
     expected = _values(headers, b"expect")
     return Request(
         method.decode(),
@@ -177,7 +176,7 @@ def parse(head: bytes) -> Request:
         "1." + minor.decode(),
         headers,
         body,
-        closes=minor == b"0" or b"close" in map(bytes.strip, connection.split(b",")),
+        closes=minor == b"0" or _say_close(headers),
         awaits_continue=minor == b"1" and bool(expected) and expected[0].lower() == b"100-continue",
     )
 
@@ -225,10 +224,10 @@ class Answer:
             headers.append((b"transfer-encoding", b"chunked"))
         else:
             self.closes = True
-        said = b",".join(_values(headers, b"connection")).lower()
-        self.closes = self.closes or b"close" in map(bytes.strip, said.split(b","))
+        said = _say_close(headers)
         if self.closes and not said:
             headers.append((b"connection", b"close"))
+        self.closes = self.closes or said
         self._head = head(status, headers)
 
     def part(self, content: bytes) -> bytes:
@@ -275,6 +274,12 @@ def head(status: int, headers: Headers) -> bytes:
 
 def _values(headers: Headers, name: bytes) -> list[bytes]:
     return [value for key, value in headers if key == name]
+
+
+def _say_close(headers: Headers) -> bool:
+    """Tell whether one of the options of `Connection` is to close it."""
+    options = b",".join(_values(headers, b"connection")).lower()
+    return b"close" in map(bytes.strip, options.split(b","))
 
 
 def _is_a_target(method: bytes, target: bytes) -> bool:
