@@ -71,7 +71,8 @@ async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
     try:
         await connection.execute(
-            "TRUNCATE users, sessions, token_blocklist, rate_counts, login_failures RESTART IDENTITY CASCADE"
+            "TRUNCATE users, sessions, token_blocklist, rate_counts, login_failures, idempotency_keys"
+            " RESTART IDENTITY CASCADE"
         )
         yield connection
     finally:

@@ -18,7 +18,16 @@ from service.models import SCHEMA_HEAD
 from tests.support.instances import connect
 
 ROOT = Path(__file__).parents[2]
-TABLES = {"users", "sessions", "token_blocklist", "rate_counts", "login_failures"}
+TABLES = {
+    "users",
+    "sessions",
+    "token_blocklist",
+    "rate_counts",
+    "login_failures",
+    "posts",
+    "comments",
+    "idempotency_keys",
+}
 NUMBERS = itertools.count(1)
 
 
