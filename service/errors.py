@@ -6,8 +6,9 @@
                                InvalidCredentials
       Denied 403               AccountDisabled, Forbidden, AdminRequired
       NotFound 404  MethodNotAllowed 405  NotAcceptable 406  RequestTimeout 408
-      Conflict 409             EmailTaken, UsernameTaken, LastAdmin
-      PayloadTooLarge 413  UriTooLong 414  UnsupportedMediaType 415  RateLimited 429  HeadersTooLarge 431
+      Conflict 409             EmailTaken, UsernameTaken, LastAdmin, IdempotencyInProgress
+      PreconditionFailed 412  PayloadTooLarge 413  UriTooLong 414  UnsupportedMediaType 415
+      IdempotencyKeyReused 422  RateLimited 429  HeadersTooLarge 431
       InternalError 500  Unavailable 503
 
 A docstring below is public: `GET /problems/<slug>` answers with it. Nothing here knows Flask, SQL or HTTP machinery.
@@ -15,16 +16,17 @@ A docstring below is public: `GET /problems/<slug>` answers with it. Nothing her
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
 class FieldFault:
-    """What is wrong with one field: a JSON pointer (RFC 6901) into the body, or ``?name`` for a query parameter."""
+    """What is wrong with one field: a JSON pointer (RFC 6901) into the body, ``?name`` for a query parameter, or the
+    name of a header field.
+    """
 
     pointer: str
     code: str
@@ -257,6 +259,21 @@ class LastAdmin(Conflict):
     title = "The last active admin must remain"
 
 
+class IdempotencyInProgress(Conflict):
+    """The first request with this `Idempotency-Key` is still running. Repeat this one in a moment."""
+
+    code = "IDEMPOTENCY_IN_PROGRESS"
+    title = "The first request with this Idempotency-Key is still running"
+
+
+class PreconditionFailed(ServiceError):
+    """The resource is not what `If-Match` says: somebody has changed it. Get it again, and decide."""
+
+    status = 412
+    code = "PRECONDITION_FAILED"
+    title = "The resource has changed"
+
+
 class PayloadTooLarge(ServiceError):
     """The body is larger than the service accepts."""
 
@@ -279,6 +296,14 @@ class UnsupportedMediaType(ServiceError):
     status = 415
     code = "UNSUPPORTED_MEDIA_TYPE"
     title = "Content-Type must be application/json"
+
+
+class IdempotencyKeyReused(ServiceError):
+    """This `Idempotency-Key` came with another request before; a key stands for one request, whenever it is sent."""
+
+    status = 422
+    code = "IDEMPOTENCY_KEY_REUSED"
+    title = "This Idempotency-Key came with another request before"
 
 
 class RateLimited(ServiceError):
@@ -319,18 +344,3 @@ class Unavailable(ServiceError):
 
     def __init__(self, title: str | None = None, *, retry_after_seconds: int = 1) -> None:
         super().__init__(title, headers={"Retry-After": str(retry_after_seconds)})
-
-
-def kinds() -> Iterator[type[ServiceError]]:
-    """Yield each error that has a code, as the tree is drawn above."""
-    pending = [ServiceError]
-    while pending:
-        kind = pending.pop(0)
-        pending[:0] = kind.__subclasses__()
-        if "code" in vars(kind):
-            yield kind
-
-
-def explanation(kind: type[ServiceError]) -> str:
-    """Return what the problem means, in one line."""
-    return " ".join((inspect.getdoc(kind) or "").split())

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from service.app import create_app
+from service.web.operations import operation_of
 from tests.conftest import ROOT, make_settings
 
 MODULES = sorted((ROOT / "service").rglob("*.py"))
@@ -88,7 +89,7 @@ def test_every_route_of_the_api_is_guarded_or_known_to_be_public(flask_app: Flas
         (method, rule.rule.rstrip("/"))
         for rule in flask_app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if rule.rule.startswith("/api") and not getattr(flask_app.view_functions[rule.endpoint], "guarded", False)
+        if rule.rule.startswith("/api") and not operation_of(flask_app.view_functions[rule.endpoint]).bearer
     }
 
     assert unguarded == PUBLIC_ROUTES

@@ -21,6 +21,7 @@ from service.api.schemas import (
     SessionView,
     Tokens,
 )
+from service.errors import AccountDisabled, AdminRequired, InvalidCredentials, NotFound, TokenReused
 from service.services import auth, sessions
 from service.services.limits import Rate
 from service.services.principal import Principal
@@ -32,7 +33,7 @@ blueprint = Blueprint("auth", __name__, url_prefix="/api/auth")
 
 @blueprint.post("/login")
 @limited(Rate.LOGIN)
-@returns(LoggedIn)
+@returns(LoggedIn, refusals=(InvalidCredentials, AccountDisabled))
 @body(Login)
 async def log_in(body: Login) -> LoggedIn:
     """Log in with email and password; a session begins."""
@@ -43,7 +44,7 @@ async def log_in(body: Login) -> LoggedIn:
 @blueprint.post("/refresh")
 @limited(Rate.REFRESH)
 @refreshing
-@returns(Tokens)
+@returns(Tokens, refusals=(TokenReused,))
 async def refresh(claims: Claims) -> Tokens:
     """Exchange the refresh token, sent as the bearer token, for a new pair.
 
@@ -81,7 +82,7 @@ async def end_sessions(principal: Principal) -> None:
 
 @blueprint.delete("/sessions/<uuid:session_id>")
 @signed_in
-@returns(None, status=204)
+@returns(None, status=204, refusals=(NotFound,))
 async def end_session(principal: Principal, session_id: UUID) -> None:
     """End one of one's sessions."""
     await sessions.end(get_context(), principal, session_id)
@@ -108,7 +109,7 @@ async def me(principal: Principal) -> PrivateUser:
 
 @blueprint.get("/admin-only")
 @signed_in
-@returns(SecretData)
+@returns(SecretData, refusals=(AdminRequired,))
 async def admin_only(principal: Principal) -> SecretData:
     """Read what only admins may read."""
     principal.require_admin()

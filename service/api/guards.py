@@ -12,7 +12,7 @@ from service import trace
 from service.api.context import get_context
 from service.errors import TokenMissing
 from service.services.principal import identify, present
-from service.tokens import TokenType
+from service.web.operations import describe
 
 View = Callable[..., Awaitable[Any]]
 
@@ -30,7 +30,7 @@ def signed_in(view: View) -> View:
         trace.current.get().user_id = principal.id
         return await view(principal=principal, **arguments)
 
-    return _marked(guarded, TokenType.ACCESS)
+    return describe(guarded, bearer="access")
 
 
 def refreshing(view: View) -> View:
@@ -44,12 +44,7 @@ def refreshing(view: View) -> View:
     async def guarded(**arguments: Any) -> Any:
         return await view(claims=await present(get_context(), bearer_token()), **arguments)
 
-    return _marked(guarded, TokenType.REFRESH)
-
-
-def _marked(view: View, token_type: TokenType) -> View:
-    view.guarded = token_type  # type: ignore[attr-defined]  # for the OpenAPI document and for tests
-    return view
+    return describe(guarded, bearer="refresh")
 
 
 def bearer_token() -> str:

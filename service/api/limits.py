@@ -12,6 +12,7 @@ from service import trace
 from service.api.caller import caller
 from service.api.context import get_context
 from service.services.limits import Rate, spend
+from service.web.operations import describe
 
 View = Callable[..., Awaitable[Any]]
 
@@ -29,7 +30,7 @@ def limited(rate: Rate) -> Callable[[View], View]:
             await spend(get_context(), rate, caller().address)
             return await view(**arguments)
 
-        return within
+        return describe(within, limited=True)
 
     return decorate
 

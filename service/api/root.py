@@ -12,7 +12,8 @@ from service import __version__
 from service.api.context import get_context
 from service.api.guards import bearer_token
 from service.context import NotReady
-from service.errors import InvalidToken, NotFound, ServiceError, Unavailable, explanation, kinds
+from service.errors import InvalidToken, NotFound, ServiceError, Unavailable
+from service.web.problems import explanation, kinds
 
 JWKS_SECONDS = 300
 """For how long others may keep our public keys; a new one is listed longer than that before it signs (docs/keys.md)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, url_for
@@ -10,18 +11,21 @@ from service.api.context import get_context
 from service.api.guards import signed_in
 from service.api.limits import limited
 from service.api.schemas import NewUser, PageQuery, PrivateUser, PublicUser, UserChanges, UserPage
-from service.errors import NotFound
+from service.errors import EmailTaken, Forbidden, LastAdmin, NotFound, PreconditionFailed, UsernameTaken
 from service.services import users
 from service.services.limits import Rate
 from service.services.principal import Principal
+from service.web.conditional import if_match
 from service.web.operations import Reply, body, query, returns
+
+CHANGE_REFUSALS = (NotFound, Forbidden, PreconditionFailed, LastAdmin)
 
 blueprint = Blueprint("users", __name__, url_prefix="/api/users")
 
 
 @blueprint.post("/")
 @limited(Rate.REGISTRATION)
-@returns(PrivateUser, status=201)
+@returns(PrivateUser, status=201, tagged=True, refusals=(EmailTaken, UsernameTaken))
 @body(NewUser)
 async def create_user(body: NewUser) -> Reply:
     """Register an account."""
@@ -50,7 +54,7 @@ async def list_users(principal: Principal, query: PageQuery) -> UserPage:
 
 @blueprint.get("/<int:user_id>")
 @signed_in
-@returns(PrivateUser | PublicUser)
+@returns(PrivateUser | PublicUser, tagged=True, refusals=(NotFound,))
 async def get_user(principal: Principal, user_id: int) -> PublicUser:
     """Get one account; `email` and `role` only for its user and admins."""
     async with get_context().reading() as reading:
@@ -62,20 +66,26 @@ async def get_user(principal: Principal, user_id: int) -> PublicUser:
 
 @blueprint.route("/<int:user_id>", methods=["PUT", "PATCH"])
 @signed_in
-@returns(PrivateUser)
+@returns(PrivateUser, tagged=True, refusals=(*CHANGE_REFUSALS, EmailTaken, UsernameTaken))
 @body(UserChanges)
 async def change_user(principal: Principal, user_id: int, body: UserChanges) -> PublicUser:
     """Change one's own account; admins change any, and `role` and `is_active` too."""
-    changes = body.model_dump(exclude_unset=True)
-    return as_seen_by(principal, await users.change(get_context(), principal, user_id, changes=changes))
+    changed = await users.change(
+        get_context(),
+        principal,
+        user_id,
+        changes=body.model_dump(exclude_unset=True),
+        precondition=if_match(partial(as_seen_by, principal)),
+    )
+    return as_seen_by(principal, changed)
 
 
 @blueprint.delete("/<int:user_id>")
 @signed_in
-@returns(None, status=204)
+@returns(None, status=204, refusals=CHANGE_REFUSALS)
 async def delete_user(principal: Principal, user_id: int) -> None:
     """Delete one's own account; admins delete any."""
-    await users.delete(get_context(), principal, user_id)
+    await users.delete(get_context(), principal, user_id, precondition=if_match(partial(as_seen_by, principal)))
 
 
 def as_seen_by(principal: Principal, user: Any) -> PublicUser:

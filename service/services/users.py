@@ -11,6 +11,7 @@ from service.models import User
 from service.repositories.unit_of_work import UnitOfWork
 from service.services import sessions
 from service.services.password_rules import check_new_password
+from service.services.preconditions import Precondition, unconditional
 from service.services.principal import Principal
 
 ADMINS_FIELDS = frozenset({"role", "is_active"})
@@ -31,13 +32,21 @@ async def register(context: Context, *, username: str, email: str, password: str
         return await work.users.add(username=username, email=email, password_hash=password_hash, role=role)
 
 
-async def change(context: Context, principal: Principal, user_id: int, *, changes: Mapping[str, object]) -> User:
+async def change(
+    context: Context,
+    principal: Principal,
+    user_id: int,
+    *,
+    changes: Mapping[str, object],
+    precondition: Precondition = unconditional,
+) -> User:
     """Set some of ``username``, ``email``, ``role`` and ``is_active``. Disabling ends all sessions.
 
     Raises:
         InvalidToken: the caller has been deleted or disabled since the request began.
         NotFound: no such account.
         Forbidden: it is another's, or what only admins may set.
+        PreconditionFailed: it is not what the caller thinks it is.
         LastAdmin: no active admin would remain.
         EmailTaken, UsernameTaken: somebody has it.
     """
@@ -45,6 +54,7 @@ async def change(context: Context, principal: Principal, user_id: int, *, change
         principal, user = await _lock_own(work, principal, user_id, what="update")
         if not principal.is_admin and not ADMINS_FIELDS.isdisjoint(changes):
             raise Forbidden("Only admins may change role and is_active")
+        precondition(user)
         if changes.get("role") == "user" or changes.get("is_active") is False:
             await _keep_an_admin(work, user)
         was_active = user.is_active
@@ -54,17 +64,21 @@ async def change(context: Context, principal: Principal, user_id: int, *, change
     return changed
 
 
-async def delete(context: Context, principal: Principal, user_id: int) -> None:
+async def delete(
+    context: Context, principal: Principal, user_id: int, *, precondition: Precondition = unconditional
+) -> None:
     """Delete an account and what hangs on it.
 
     Raises:
         InvalidToken: the caller has been deleted or disabled since the request began.
         NotFound: no such account.
         Forbidden: it is another's.
+        PreconditionFailed: it is not what the caller thinks it is.
         LastAdmin: no active admin would remain.
     """
     async with context.transaction() as work:
         _, user = await _lock_own(work, principal, user_id, what="delete")
+        precondition(user)
         await _keep_an_admin(work, user)
         await work.users.remove(user_id)
 

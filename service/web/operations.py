@@ -20,8 +20,8 @@ from flask import Response, current_app, request
 from pydantic import BaseModel, ValidationError
 
 from service import trace
-from service.errors import FieldFault, MalformedRequest, UnsupportedMediaType, ValidationFailed
-from service.web import json_body
+from service.errors import FieldFault, MalformedRequest, ServiceError, UnsupportedMediaType, ValidationFailed
+from service.web import conditional, json_body
 
 View = Callable[..., Awaitable[Any]]
 
@@ -33,12 +33,21 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What the decorators said of a view."""
+    """What the decorators said of a view.
+
+    ``bearer`` is the kind of token that it asks for, ``"access"`` or ``"refresh"``; ``refusals`` are those of its use
+    case, beside those that follow from the other members.
+    """
 
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     answer: Any = None
     status: int = 200
+    tagged: bool = False
+    bearer: str | None = None
+    limited: bool = False
+    idempotent: bool = False
+    refusals: tuple[type[ServiceError], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,12 @@ class Reply:
 def operation_of(view: object) -> Operation:
     """Return what is known of a view, however many decorators stand around it."""
     return cast(Operation, getattr(view, "operation", Operation()))
+
+
+def describe(view: View, **what: Any) -> View:
+    """Say more of a view: members of `Operation`, by name."""
+    view.operation = replace(operation_of(view), **what)  # type: ignore[attr-defined]  # a mark on the function
+    return view
 
 
 def body(model: type[BaseModel]) -> Callable[[View], View]:
@@ -72,7 +87,7 @@ def body(model: type[BaseModel]) -> Callable[[View], View]:
                 _refuse_parameters()
             return await view(body=_validated(model, value), **arguments)
 
-        return _described(with_body, body=model)
+        return describe(with_body, body=model)
 
     return decorate
 
@@ -89,13 +104,18 @@ def query(model: type[BaseModel]) -> Callable[[View], View]:
         async def with_query(**arguments: Any) -> Any:
             return await view(query=_validated(model, _parameters(), prefix="?"), **arguments)
 
-        return _described(with_query, query=model)
+        return describe(with_query, query=model)
 
     return decorate
 
 
-def returns(answer: Any, *, status: int = 200) -> Callable[[View], View]:
-    """Send what the view returns: a model or a `Reply` as JSON, None as an empty answer.
+def returns(
+    answer: Any, *, status: int = 200, tagged: bool = False, refusals: tuple[type[ServiceError], ...] = ()
+) -> Callable[[View], View]:
+    """Send what the view returns: a model or a `Reply` as JSON, None as an empty answer, a response as it is.
+
+    With ``tagged`` the answer has an `ETag`, and is not repeated to who has it already (`conditional`). ``refusals``
+    are those of the use case, for the OpenAPI document.
 
     A view without `@query` takes no query parameters; one with a body finds that out once its body is well-formed.
     """
@@ -108,9 +128,12 @@ def returns(answer: Any, *, status: int = 200) -> Callable[[View], View]:
         async def with_answer(**arguments: Any) -> Response:
             if takes_nothing:
                 _refuse_parameters()
-            return _response(await view(**arguments), status)
+            answered = await view(**arguments)
+            if isinstance(answered, Response):
+                return answered
+            return conditional.tag(_response(answered, status)) if tagged else _response(answered, status)
 
-        return _described(with_answer, answer=answer, status=status)
+        return describe(with_answer, answer=answer, status=status, tagged=tagged, refusals=refusals)
 
     return decorate
 
@@ -145,19 +168,15 @@ class _NoParameters(BaseModel, extra="forbid"):
     pass
 
 
-def _described(view: View, **what: Any) -> View:
-    view.operation = replace(operation_of(view), **what)  # type: ignore[attr-defined]  # a mark on the function
-    return view
-
-
 def _response(answered: Any, status: int) -> Response:
     if answered is None:
         empty = Response(status=status)
         del empty.headers["Content-Type"]  # Flask's default, of nothing
         return empty
     reply = answered if isinstance(answered, Reply) else Reply(answered)
-    document = reply.value.model_dump_json(exclude_unset=True)  # a member that was not set is not part of the answer
-    return Response(document, status, headers=dict(reply.headers), content_type="application/json")
+    return Response(
+        conditional.document(reply.value), status, headers=dict(reply.headers), content_type="application/json"
+    )
 
 
 def _refuse_parameters() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
+
 from flask import Flask, Response
 from werkzeug import exceptions
 
@@ -40,3 +43,18 @@ def _answer_werkzeugs(error: exceptions.HTTPException) -> Response:
     if isinstance(error, exceptions.MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response
+
+
+def kinds() -> Iterator[type[ServiceError]]:
+    """Yield each error that has a code, as the tree is drawn above."""
+    pending = [ServiceError]
+    while pending:
+        kind = pending.pop(0)
+        pending[:0] = kind.__subclasses__()
+        if "code" in vars(kind):
+            yield kind
+
+
+def explanation(kind: type[ServiceError]) -> str:
+    """Return what the problem means, in one line."""
+    return " ".join((inspect.getdoc(kind) or "").split())

@@ -6,7 +6,8 @@ import pytest
 from service import __version__
 from service.edge import Edge
 from service.embedded import Cluster
-from service.errors import ServiceError, kinds
+from service.errors import ServiceError
+from service.web.problems import kinds
 from tests.support.accounts import Accounts
 from tests.support.instances import NewDatabase, Serve, connect
 from tests.support.problems import assert_problem, said

@@ -15,7 +15,6 @@ from typing import Any
 
 from service.app import create_app
 from service.config import Settings
-from service.tokens import TokenType
 from service.web.operations import operation_of
 from tests.support.attacks import SECRET_KEY
 from werkzeug.routing import Rule
@@ -139,15 +138,15 @@ def _routes() -> Iterator[tuple[Route, bool]]:
     app = create_app(Settings.load(_env_file=None, app_env="testing"))
     for rule in app.url_map.iter_rules():
         view: Any = app.view_functions[rule.endpoint]
-        body, guard = operation_of(view).body, getattr(view, "guarded", None)
+        body, bearer = operation_of(view).body, operation_of(view).bearer
         for method in _methods(rule):
             route = Route(
                 method,
                 rule.rule,
                 None if body is None or method == "GET" else _BODIES.get(body.__name__, {}),
-                guard is TokenType.REFRESH,
+                bearer == "refresh",
             )
-            yield route, guard is not None
+            yield route, bearer is not None
 
 
 def _methods(rule: Rule) -> list[str]:

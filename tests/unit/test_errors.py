@@ -12,9 +12,8 @@ from service.errors import (
     Unauthorized,
     Unavailable,
     ValidationFailed,
-    explanation,
-    kinds,
 )
+from service.web.problems import explanation, kinds
 
 ALL = list(kinds())
 TITLES = {
