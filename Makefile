@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.txt
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: help run test check test-flask bench bench-logins lock install clean
+.PHONY: help run test check test-flask openapi bench bench-logins lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -33,6 +33,9 @@ lock: $(INSTALLED) ## Write the lock files anew; what is locked stays unless pyp
 	$(LOCK) pyproject.toml --output-file requirements.txt
 	$(LOCK) pyproject.toml --all-extras --output-file requirements-dev.txt
 	$(LOCK) tests/flask_suite/requirements.in --output-file tests/flask_suite/requirements.txt
+
+openapi: $(INSTALLED) ## Write docs/openapi.json anew
+	$(BIN)/python -m tests.support.documentation
 
 bench: $(INSTALLED) ## Measure the bridge beside its peers
 	$(BIN)/python -m bench.bridge_concurrency

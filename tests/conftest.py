@@ -22,7 +22,7 @@ from service.stack import create_asgi
 from tests.support.accounts import Accounts
 from tests.support.attempts import LOCKING
 from tests.support.hashing import Hashing
-from tests.support.instances import Instance, NewDatabase, Serve, connect, context_of, serving
+from tests.support.instances import Instance, NewDatabase, Serve, client_of, connect, context_of, serving
 
 ROOT = Path(__file__).parent.parent
 SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF"
@@ -81,9 +81,8 @@ async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.fixture
 async def client(app: Edge, database: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:
-    """HTTP without a socket: edge, bridge, Flask and PostgreSQL are the real ones."""
-    transport = httpx.ASGITransport(cast(Any, app), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+    """HTTP without a socket: edge, bridge, Flask and PostgreSQL are the real ones. Answers have to be documented."""
+    async with client_of(app) as client:
         yield client
 
 

@@ -13,12 +13,13 @@ from flask import Blueprint, Response, jsonify, request
 from service.api.caller import caller
 from service.api.context import get_context
 from service.api.limits import limited
-from service.api.schemas import Tokens
+from service.api.schemas import OAuthRefusal, TokenRequest, Tokens
 from service.errors import BadRequest, Denied, ServiceError, Unauthorized
 from service.services import auth
 from service.services.limits import Rate
 from service.services.principal import present
 from service.tokens import TokenPair
+from service.web.operations import documented
 
 FORM = "application/x-www-form-urlencoded"
 FIELDS_LIMIT = 50
@@ -39,6 +40,7 @@ class TokenRequestRefused(Exception):
 
 @blueprint.post("/token")
 @limited(Rate.TOKEN)
+@documented(form=TokenRequest, answer=Tokens, others={400: OAuthRefusal})
 async def token() -> Response:
     """Get tokens by the password grant (RFC 6749 §4.3) or the refresh_token grant (§6), as a form.
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hmac
-from typing import Any
 
 import prometheus_client
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response
 
 from service import __version__
 from service.api.context import get_context
 from service.api.guards import bearer_token
+from service.api.schemas import Health, KeySet, Links, ProblemKind, ProblemList
 from service.context import NotReady
-from service.errors import InvalidToken, NotFound, ServiceError, Unavailable
+from service.errors import InvalidToken, NotFound, ServiceError, TokenMissing, Unavailable
+from service.web.operations import Reply, documented, returns
 from service.web.problems import explanation, kinds
 
 JWKS_SECONDS = 300
@@ -22,60 +23,68 @@ blueprint = Blueprint("root", __name__)
 
 
 @blueprint.get("/")
-async def index() -> Response:
+@returns(Links, strict=False)
+async def index() -> Links:
     """Say what this is and where things are."""
     links = {
         "users": "/api/users/",
         "login": "/api/auth/login",
+        "openapi": "/openapi.json",
         "problems": "/problems/",
         "health": "/livez",
         "readiness": "/readyz",
         "metrics": "/metrics",
         "jwks": "/.well-known/jwks.json",
     }
-    return jsonify(name="postern", version=__version__, links=links)
+    return Links(name="postern", version=__version__, links=links)
 
 
 @blueprint.get("/problems/")
-async def list_problems() -> Response:
+@returns(ProblemList, strict=False)
+async def list_problems() -> ProblemList:
     """List the problems that an answer's `type` may name."""
-    return jsonify(problems=[_problem(kind) for kind in kinds()])
+    return ProblemList(problems=[_problem(kind) for kind in kinds()])
 
 
 @blueprint.get("/problems/<slug>")
-async def get_problem(slug: str) -> Response:
+@returns(ProblemKind, strict=False)
+async def get_problem(slug: str) -> ProblemKind:
     """Explain one problem."""
     for kind in kinds():
         if kind.slug() == slug:
-            return jsonify(_problem(kind))
+            return _problem(kind)
     raise NotFound
 
 
 @blueprint.get("/.well-known/jwks.json")
-async def jwks() -> Response:
+@documented(cached=True)
+@returns(KeySet, strict=False)
+async def jwks() -> Reply:
     """List the public keys that verify our tokens (RFC 7517 §5); empty while a secret signs them."""
-    answer = jsonify(get_context().tokens.jwks())
-    answer.headers["Cache-Control"] = f"public, max-age={JWKS_SECONDS}"
-    return answer
+    keys = KeySet.model_validate(get_context().tokens.jwks())
+    return Reply(keys, {"Cache-Control": f"public, max-age={JWKS_SECONDS}"})
 
 
 @blueprint.get("/livez")
-async def livez() -> Response:
+@returns(Health, strict=False)
+async def livez() -> Health:
     """Tell that the process is up; the database is not asked."""
-    return jsonify(status="ok")
+    return Health(status="ok")
 
 
 @blueprint.get("/readyz")
-async def readyz() -> Response:
+@returns(Health, strict=False)
+async def readyz() -> Health:
     """Tell whether requests can be served: the database answers and its schema is not behind this code."""
     try:
         await get_context().check_schema()
     except NotReady as error:
         raise Unavailable from error
-    return jsonify(status="ok")
+    return Health(status="ok")
 
 
 @blueprint.get("/metrics")
+@documented(answer=str, media_types=("text/plain",), bearer="metrics", refusals=(TokenMissing, InvalidToken))
 async def metrics() -> Response:
     """Show the metrics in Prometheus' text format; with METRICS_TOKEN set, to its bearer only."""
     wanted = get_context().settings.metrics_token
@@ -84,11 +93,11 @@ async def metrics() -> Response:
     return Response(prometheus_client.generate_latest(), content_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
-def _problem(kind: type[ServiceError]) -> dict[str, Any]:
-    return {
-        "type": f"/problems/{kind.slug()}",
-        "title": kind.title,
-        "status": kind.status,
-        "code": kind.code,
-        "explanation": explanation(kind),
-    }
+def _problem(kind: type[ServiceError]) -> ProblemKind:
+    return ProblemKind(
+        type=f"/problems/{kind.slug()}",
+        title=kind.title,
+        status=kind.status,
+        code=kind.code,
+        explanation=explanation(kind),
+    )

@@ -8,7 +8,16 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from service.paging import Page
@@ -16,6 +25,7 @@ from service.tokens import TokenPair
 
 PER_PAGE_LIMIT = 100
 USERNAME_LIMIT = 80
+PASSWORD_EXAMPLE = "correct horse battery"  # noqa: S105 - of nobody
 
 # Blank to the eye though not by their category: two names that differ in one of them look the same. Unicode's
 # Default_Ignorable_Code_Point less the categories that are refused anyway, and two symbols without ink.
@@ -58,10 +68,45 @@ def _digits(value: Any) -> Any:
     return value
 
 
-Username = Annotated[str, AfterValidator(_username)]
-Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120), AfterValidator(_email)]
-NewPassword = Annotated[str, StringConstraints(min_length=8, max_length=128)]
+# The pattern is what all kinds of regular expressions understand: no white space, and of ASCII's signs only three.
+Username = Annotated[
+    str,
+    AfterValidator(_username),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "description": "Letters and digits of any script, `_`, `.` and `-`; the length is that of its NFC.",
+            "minLength": 3,
+            "maxLength": 80,
+            "pattern": r"^[^\s!-,/:-@\[-^`{-~]+$",
+            "examples": ["ann"],
+        }
+    ),
+]
+Email = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=120),
+    AfterValidator(_email),
+    Field(json_schema_extra={"format": "idn-email", "examples": ["ann@example.com"]}),
+]
+Password = Annotated[
+    str,
+    StringConstraints(min_length=1),
+    Field(json_schema_extra={"format": "password", "examples": [PASSWORD_EXAMPLE]}),
+]
+NewPassword = Annotated[
+    str,
+    StringConstraints(min_length=8, max_length=128),
+    Field(
+        description="Not the name or the email, and none of the most common ones.",
+        json_schema_extra={"format": "password", "examples": [PASSWORD_EXAMPLE]},
+    ),
+]
+RowId = Annotated[int, Field(ge=1, json_schema_extra={"format": "int64", "examples": [1]})]
 Digits = Annotated[int, BeforeValidator(_digits)]
+
+
+Token = Annotated[str, Field(examples=["eyJhbGciOiJIUzI1NiIs...Q4vLw"])]
 
 
 class Body(BaseModel):
@@ -81,14 +126,43 @@ class Login(Body):
 
     title_when_absent: ClassVar = "Email and password required"
 
-    email: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-    password: Annotated[str, StringConstraints(min_length=1)]
+    email: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), Field(examples=["ann@example.com"])]
+    password: Password
+
+
+class TokenRequest(BaseModel):
+    """The form of a token request in OAuth 2.0: of the password grant (RFC 6749 §4.3.2), or of refreshing (§6)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"grant_type": {"const": "password"}}},
+            "then": {"required": ["username", "password"]},
+            "else": {"required": ["refresh_token"]},
+            "examples": [{"grant_type": "password", "username": "ann", "password": PASSWORD_EXAMPLE}],
+        }
+    )
+
+    grant_type: Literal["password", "refresh_token"]
+    username: str = Field("", min_length=1, description="The email or the username.")
+    password: str = Field("", min_length=1, json_schema_extra={"format": "password"})
+    refresh_token: str = Field("", min_length=1)
+
+
+class OAuthRefusal(BaseModel):
+    """A refused token request (RFC 6749 §5.2)."""
+
+    error: Literal["invalid_grant", "invalid_request", "unsupported_grant_type"]
+    error_description: Annotated[str, Field(examples=["Invalid credentials"])]
 
 
 class PasswordChange(Body):
     """One's own password, and what it is to be."""
 
-    current_password: Annotated[str, StringConstraints(min_length=1)]
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"current_password": PASSWORD_EXAMPLE, "new_password": "battery staple horse"}]}
+    )
+
+    current_password: Password
     new_password: NewPassword
 
 
@@ -101,8 +175,11 @@ class NewUser(Body):
 
 
 class UserChanges(Body):
-    """What to set of an account: at least one member. Absent ones stay; the defaults here are never used."""
+    """What to set of an account: at least one member. Absent ones stay; only admins may set `role` and `is_active`."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "examples": [{"username": "ann.smith"}]})
+
+    # The defaults are never used.
     username: Username = ""
     email: Email = ""
     role: Literal["user", "admin"] = "user"
@@ -119,7 +196,11 @@ class PageQuery(Query):
     """Which page of a list. More than 100 rows a page means 100."""
 
     page: Annotated[Digits, Field(ge=1, le=10_000)] = 1
-    per_page: Annotated[Digits, Field(ge=1), AfterValidator(lambda size: min(size, PER_PAGE_LIMIT))] = 20
+    per_page: Annotated[
+        Digits,
+        Field(ge=1, description="More than 100 means 100."),
+        AfterValidator(lambda size: min(size, PER_PAGE_LIMIT)),
+    ] = 20
 
     def to_page(self) -> Page:
         """Return the value that repositories take."""
@@ -131,8 +212,8 @@ class PublicUser(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    id: int
-    username: str
+    id: RowId
+    username: Annotated[str, Field(examples=["ann"])]
     is_active: bool
     created_at: datetime
     updated_at: datetime
@@ -141,7 +222,7 @@ class PublicUser(BaseModel):
 class PrivateUser(PublicUser):
     """An account as its user and admins see it."""
 
-    email: str
+    email: Annotated[str, Field(examples=["ann@example.com"])]
     role: Literal["user", "admin"]
 
 
@@ -149,21 +230,21 @@ class UserPage(BaseModel):
     """One page of the accounts, newest first; ``total_capped`` comes only with a total that is not exact."""
 
     users: list[PrivateUser | PublicUser]
-    per_page: int
-    next_cursor: str | None
+    per_page: Annotated[int, Field(examples=[20])]
+    next_cursor: Annotated[str | None, Field(examples=[None])]
     total: int
     pages: int
     current_page: int
-    total_capped: bool = True
+    total_capped: Literal[True] = True
 
 
 class Tokens(BaseModel):
     """A pair of tokens (RFC 6749 §5.1); ``expires_in`` is the access token's, in seconds."""
 
-    access_token: str
-    refresh_token: str
+    access_token: Token
+    refresh_token: Token
     token_type: Literal["Bearer"]
-    expires_in: int
+    expires_in: Annotated[int, Field(ge=1, examples=[900])]
 
     @classmethod
     def of(cls, pair: TokenPair, **more: Any) -> Self:
@@ -185,8 +266,10 @@ class SessionView(BaseModel):
     created_at: datetime
     last_used_at: datetime
     expires_at: datetime
-    ip: Annotated[str | None, BeforeValidator(lambda ip: None if ip is None else str(ip))]
-    user_agent: str | None
+    ip: Annotated[
+        str | None, BeforeValidator(lambda ip: None if ip is None else str(ip)), Field(examples=["192.0.2.7"])
+    ]
+    user_agent: Annotated[str | None, Field(examples=["curl/8.5.0"])]
     current: bool
 
     @classmethod
@@ -205,10 +288,46 @@ class SessionList(BaseModel):
 class Message(BaseModel):
     """A sentence."""
 
-    message: str
+    message: Annotated[str, Field(examples=["Token revoked"])]
 
 
 class SecretData(BaseModel):
     """What only admins read."""
 
-    data: str
+    data: Annotated[str, Field(examples=["secret admin data"])]
+
+
+class Links(BaseModel):
+    """What this is, and where things are."""
+
+    name: Annotated[str, Field(examples=["postern"])]
+    version: Annotated[str, Field(examples=["1.0.0"])]
+    links: Annotated[dict[str, str], Field(examples=[{"users": "/api/users/"}])]
+
+
+class ProblemKind(BaseModel):
+    """A problem that an answer's `type` may name."""
+
+    type: Annotated[str, Field(examples=["/problems/not-found"])]
+    title: Annotated[str, Field(examples=["Not found"])]
+    status: Annotated[int, Field(ge=400, le=599, examples=[404])]
+    code: Annotated[str, Field(examples=["NOT_FOUND"])]
+    explanation: Annotated[str, Field(examples=["There is nothing at this path."])]
+
+
+class ProblemList(BaseModel):
+    """The problems that an answer's `type` may name."""
+
+    problems: list[ProblemKind]
+
+
+class KeySet(BaseModel):
+    """Public keys (RFC 7517 §5)."""
+
+    keys: list[dict[str, str]]
+
+
+class Health(BaseModel):
+    """That all is well; when it is not, the answer is a problem."""
+
+    status: Literal["ok"]

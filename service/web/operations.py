@@ -35,15 +35,23 @@ Model = TypeVar("Model", bound=BaseModel)
 class Operation:
     """What the decorators said of a view.
 
-    ``bearer`` is the kind of token that it asks for, ``"access"`` or ``"refresh"``; ``refusals`` are those of its use
-    case, beside those that follow from the other members.
+    ``bearer`` is the kind of token that it asks for, ``"access"``, ``"refresh"`` or one that the product's description
+    names; ``refusals`` are those of its use case, beside those that follow from the other members. ``form`` is a
+    form-encoded body, which the view reads by itself; ``others`` are the answers that are no problem documents though
+    their status is another one, by that; ``strict`` refuses unknown query parameters; ``cached`` answers say for how
+    long they hold.
     """
 
     body: type[BaseModel] | None = None
+    form: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
+    strict: bool = False
     answer: Any = None
     status: int = 200
+    media_types: tuple[str, ...] = ("application/json",)
+    others: Mapping[int, Any] = field(default_factory=dict)
     tagged: bool = False
+    cached: bool = False
     bearer: str | None = None
     limited: bool = False
     idempotent: bool = False
@@ -67,6 +75,11 @@ def describe(view: View, **what: Any) -> View:
     """Say more of a view: members of `Operation`, by name."""
     view.operation = replace(operation_of(view), **what)  # type: ignore[attr-defined]  # a mark on the function
     return view
+
+
+def documented(**what: Any) -> Callable[[View], View]:
+    """Say of a view what no other decorator says of it, for the OpenAPI document: members of `Operation`, by name."""
+    return lambda view: describe(view, **what)
 
 
 def body(model: type[BaseModel]) -> Callable[[View], View]:
@@ -110,19 +123,25 @@ def query(model: type[BaseModel]) -> Callable[[View], View]:
 
 
 def returns(
-    answer: Any, *, status: int = 200, tagged: bool = False, refusals: tuple[type[ServiceError], ...] = ()
+    answer: Any,
+    *,
+    status: int = 200,
+    tagged: bool = False,
+    strict: bool = True,
+    refusals: tuple[type[ServiceError], ...] = (),
 ) -> Callable[[View], View]:
     """Send what the view returns: a model or a `Reply` as JSON, None as an empty answer, a response as it is.
 
     With ``tagged`` the answer has an `ETag`, and is not repeated to who has it already (`conditional`). ``refusals``
     are those of the use case, for the OpenAPI document.
 
-    A view without `@query` takes no query parameters; one with a body finds that out once its body is well-formed.
+    A view without `@query` takes no query parameters; one with a body finds that out once its body is well-formed. One
+    that is not ``strict`` does not look at them.
     """
 
     def decorate(view: View) -> View:
         said = operation_of(view)
-        takes_nothing = said.query is None and said.body is None
+        takes_nothing = strict and said.query is None and said.body is None
 
         @wraps(view)
         async def with_answer(**arguments: Any) -> Response:
@@ -133,7 +152,7 @@ def returns(
                 return answered
             return conditional.tag(_response(answered, status)) if tagged else _response(answered, status)
 
-        return describe(with_answer, answer=answer, status=status, tagged=tagged, refusals=refusals)
+        return describe(with_answer, answer=answer, status=status, tagged=tagged, strict=strict, refusals=refusals)
 
     return decorate
 

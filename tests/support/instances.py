@@ -10,11 +10,13 @@ from typing import Any, cast
 import asyncpg
 import httpx
 from asgi_lifespan import LifespanManager
+from service.api import docs
 from service.api.context import KEY
 from service.config import Settings
 from service.context import Context
 from service.edge import Edge
 from service.stack import create_asgi
+from tests.support.documentation import documentation_of
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,15 @@ async def serving(settings: Settings, database_url: str) -> AsyncIterator[Instan
 
 
 def client_of(edge: Edge, *, address: str = "127.0.0.1") -> httpx.AsyncClient:
-    """A client that calls the application without a socket, from this address."""
+    """A client that calls the application without a socket, from this address; its answers have to be documented."""
     transport = httpx.ASGITransport(cast(Any, edge), raise_app_exceptions=False, client=(address, 50123))
-    return httpx.AsyncClient(transport=transport, base_url="http://testserver")
+    hooks = {"response": [documentation_of(document_of(edge)).check]}
+    return httpx.AsyncClient(transport=transport, base_url="http://testserver", event_hooks=hooks)
+
+
+def document_of(edge: Edge) -> bytes:
+    """The OpenAPI document of the application."""
+    return cast(bytes, cast(Any, edge).app._app.extensions[docs.KEY])
 
 
 def context_of(edge: Edge) -> Context:

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import openapi_spec_validator
+import pytest
+from flask import Flask
+from service.app import create_app
+from service.web.openapi.answers import HEADERS
+from service.web.operations import operation_of
+from service.web.problems import kinds
+from tests.conftest import make_settings
+from tests.support.documentation import COPY, written
+
+Node = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def flask_app() -> Flask:
+    return create_app(make_settings())
+
+
+@pytest.fixture(scope="module")
+def document() -> Node:
+    return dict(json.loads(written()))
+
+
+def operations(document: Node) -> Iterator[tuple[str, Node]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def resolved(document: Node, node: Node) -> Node:
+    """What a reference stands for; anything else as it is."""
+    target = document
+    for part in node.get("$ref", "#/").removeprefix("#/").split("/"):
+        target = target[part] if part else node
+    return target
+
+
+def contents(document: Node, operation: Node) -> Iterator[tuple[str, Node]]:
+    """Every body of an operation, its request's and those of its answers, with its media type."""
+    nodes = [operation.get("requestBody", {}), *operation["responses"].values()]
+    for node in nodes:
+        yield from resolved(document, node).get("content", {}).items()
+
+
+# The document itself
+
+
+async def test_the_document_is_openapi_3_1(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/openapi.json")
+
+    assert answer.headers["content-type"] == "application/json"
+    openapi_spec_validator.validate(answer.json(), cls=openapi_spec_validator.OpenAPIV31SpecValidator)
+
+
+async def test_the_document_is_kept_and_not_sent_twice(client: httpx.AsyncClient) -> None:
+    first = await client.get("/openapi.json")
+    again = await client.get("/openapi.json", headers={"If-None-Match": first.headers["etag"]})
+
+    assert first.headers["cache-control"] == "public, max-age=300"
+    assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_the_copy_in_docs_is_what_is_served(client: httpx.AsyncClient) -> None:
+    assert COPY.read_text() == written(), "say `make openapi`, and look at what it changes for clients"
+    assert json.loads(COPY.read_text()) == (await client.get("/openapi.json")).json()
+
+
+async def test_the_front_page_links_to_the_document(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/")).json()["links"]["openapi"] == "/openapi.json"
+
+
+# Nothing is missing
+
+
+def test_every_route_is_documented_once(flask_app: Flask, document: Node) -> None:
+    served = {
+        f"{method} " + re.sub("<(?:[a-z]+:)?([a-z_]+)>", r"{\1}", rule.rule)
+        for rule in flask_app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if not rule.alias
+    }
+
+    assert {name for name, _ in operations(document)} == served
+
+
+def test_every_code_and_its_status_are_documented_with_an_example(document: Node) -> None:
+    examples = {
+        (int(status), resolved(document, example)["value"]["code"])
+        for _, operation in operations(document)
+        for status, answer in operation["responses"].items()
+        for content in resolved(document, answer).get("content", {}).values()
+        for example in content.get("examples", {}).values()
+    }
+    beside = {(405, "METHOD_NOT_ALLOWED")}  # what is documented is allowed
+
+    assert examples | beside | UNUSED_CODES == {(kind.status, kind.code) for kind in kinds()}
+    assert "METHOD_NOT_ALLOWED" in document["components"]["responses"]
+
+
+def test_every_header_and_parameter_that_is_described_is_used(document: Node) -> None:
+    text = json.dumps(document["paths"]) + json.dumps(document["components"]["responses"])
+
+    assert [name for name in HEADERS if f'"#/components/headers/{name}"' not in text] == UNUSED_HEADERS
+    assert [
+        name for name in document["components"]["parameters"] if f'"#/components/parameters/{name}"' not in text
+    ] == UNUSED_PARAMETERS
+
+
+UNUSED_CODES = {(409, "IDEMPOTENCY_IN_PROGRESS"), (422, "IDEMPOTENCY_KEY_REUSED")}
+UNUSED_HEADERS: list[str] = ["Idempotency-Replayed"]
+UNUSED_PARAMETERS: list[str] = ["Idempotency-Key"]
+
+
+def test_every_operation_has_a_name_of_its_own_a_summary_and_a_tag(document: Node) -> None:
+    found = dict(operations(document))
+    tags = {tag["name"] for tag in document["tags"] if tag["description"]}
+
+    assert max(Counter(operation["operationId"] for operation in found.values()).values()) == 1
+    assert all(operation["summary"] and tags.issuperset(operation["tags"]) for operation in found.values())
+
+
+def test_every_operation_names_the_tokens_that_it_takes(flask_app: Flask, document: Node) -> None:
+    schemes = document["components"]["securitySchemes"]
+    wanted = {None: [], "access": ["accessToken", "password"], "refresh": ["refreshToken"], "metrics": ["metricsToken"]}
+    bearers = {
+        endpoint.rpartition(".")[2]: operation_of(view).bearer for endpoint, view in flask_app.view_functions.items()
+    }
+
+    for name, operation in operations(document):
+        named = [scheme for requirement in operation["security"] for scheme in requirement]
+        assert named == wanted[bearers[operation["operationId"].partition("_by_")[0]]], name
+        assert ("401" in operation["responses"]) == bool(named) or name == "POST /api/auth/login"
+        assert set(named) <= schemes.keys()
+
+
+# Nothing is untrue
+
+
+def test_every_example_fits_its_schema(document: Node) -> None:
+    for name, operation in operations(document):
+        for _, content in contents(document, operation):
+            validator = jsonschema_rs.Draft202012Validator({**content["schema"], "components": document["components"]})
+            values = [resolved(document, example)["value"] for example in content.get("examples", {}).values()]
+            for value in values + [content[key] for key in content if key == "example"]:
+                assert not [f"{name}: {error.message}" for error in validator.iter_errors(value)]
+
+
+def test_every_json_body_has_an_example(document: Node) -> None:
+    for name, operation in operations(document):
+        for kind, content in contents(document, operation):
+            assert {"example", "examples"} & content.keys() or not kind.endswith("json"), name
+
+
+def test_no_text_in_an_example_was_made_up(document: Node) -> None:
+    for _, operation in operations(document):
+        for _, content in contents(document, operation):
+            assert '"text"' not in json.dumps(content.get("example"))
+
+
+def test_no_schema_of_a_body_or_an_answer_has_a_default(document: Node) -> None:
+    assert '"default"' not in json.dumps(document["components"]["schemas"])
+
+
+def test_every_body_refuses_members_that_are_not_known(document: Node) -> None:
+    for name, operation in operations(document):
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+        assert body is None or resolved(document, body["schema"])["additionalProperties"] is False, name
+
+
+async def test_the_examples_of_requests_are_accepted(client: httpx.AsyncClient, document: Node) -> None:
+    def example(path: str, kind: str = "application/json") -> Any:
+        return document["paths"][path]["post"]["requestBody"]["content"][kind]["example"]
+
+    registered = await client.post("/api/users/", json=example("/api/users/"))
+    logged_in = await client.post("/api/auth/login", json=example("/api/auth/login"))
+    form = example("/api/auth/token", "application/x-www-form-urlencoded")
+    token = (await client.post("/api/auth/token", data=form)).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    changed = await client.post("/api/auth/password", json=example("/api/auth/password"), headers=headers)
+
+    assert [answer.status_code for answer in (registered, logged_in, changed)] == [201, 200, 200]
