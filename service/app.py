@@ -6,7 +6,7 @@ from flask import Flask, request
 from werkzeug.exceptions import HTTPException
 
 from service import trace
-from service.api import auth, docs, oauth, root, users
+from service.api import auth, comments, docs, oauth, posts, root, users
 from service.api.limits import tell_allowance
 from service.config import Settings
 from service.errors import MalformedRequest, NotAcceptable
@@ -30,7 +30,7 @@ def create_app(settings: Settings) -> Flask:
     app.before_request(_refuse_early)
     app.after_request(tell_allowance)
     problems.install(app)
-    for module in (root, docs, auth, oauth, users):
+    for module in (root, docs, auth, oauth, users, posts, comments):
         app.register_blueprint(module.blueprint)
     _let_slashes_be_left_out(app)
     docs.publish(app)

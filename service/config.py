@@ -146,6 +146,8 @@ class Settings(DatabaseSettings):
     password_rate: int = Field(10, ge=1)
     purge_seconds: float = Field(300, gt=0, description="between two removals of expired rows")
 
+    idempotency_seconds: int = Field(86_400, ge=1, description="for how long an Idempotency-Key gets its first answer")
+
     hash_passes: int = Field(2, ge=1, le=64, description="argon2id's t")
     hash_memory_kib: int = Field(19_456, ge=8, le=262_144, description="argon2id's m")
     hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="passwords at once")
@@ -171,6 +173,10 @@ class Settings(DatabaseSettings):
     def names_its_secret(self) -> bool:
         """Whether the operator gave a key, rather than `load` having made one up for this process."""
         return "secret_key" in self.model_fields_set
+
+    def secrets(self) -> tuple[SecretStr, ...]:
+        """Return SECRET_KEY, then its fallbacks."""
+        return (*([self.secret_key] if self.secret_key else []), *self.secret_key_fallbacks)
 
     def warnings(self) -> Iterator[str]:
         """Yield a line for each setting that production should not have for long."""

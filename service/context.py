@@ -19,6 +19,7 @@ from service.passwords import PasswordHasher
 from service.repositories.engine import create_engine
 from service.repositories.refusals import refusal
 from service.repositories.unit_of_work import Counting, Reading, RepeatingSession, UnitOfWork
+from service.seals import Seals
 from service.tokens import TokenCodec
 
 
@@ -35,6 +36,7 @@ class Context:
     autocommit_engine: AsyncEngine
     tokens: TokenCodec
     passwords: PasswordHasher
+    seals: Seals
 
     def transaction(self) -> UnitOfWork:
         """Begin nothing yet: the transaction starts with its first statement."""
@@ -95,6 +97,7 @@ async def open_context(settings: Settings, database_url: str) -> AsyncIterator[C
             autocommit_engine=engine.execution_options(isolation_level="AUTOCOMMIT"),
             tokens=token_codec(settings),
             passwords=passwords,
+            seals=Seals([secret.get_secret_value().encode(errors="surrogateescape") for secret in settings.secrets()]),
         )
     finally:
         passwords.close()

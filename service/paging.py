@@ -10,30 +10,41 @@ T = TypeVar("T")
 COUNTED_ROWS = 10_000
 """How far a list is counted exactly (contract: Lists)."""
 
+Position = tuple[str, str]
+"""Where a row stands in a list: what the list is sorted by, and the row's id, both as text."""
+
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """Which part of a list: ``number`` from 1, ``size`` in rows."""
+class Part:
+    """Which part of a list, ``size`` rows at most: the page of a ``number`` from 1; where that is None, what comes
+    ``after`` a position, or the beginning. ``sort`` names what the list is sorted by, with a minus for descending.
+    """
 
-    number: int = 1
+    sort: str
     size: int = 20
+    number: int | None = 1
+    after: Position | None = None
 
     @property
     def offset(self) -> int:
         """Rows before the page."""
-        return (self.number - 1) * self.size
+        return (self.number - 1) * self.size if self.number else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """One page of a list: its items in the list's order, and how many the whole list has, `COUNTED_ROWS` at most."""
+    """One part of a list: its items in the list's order, and the position to go on after; None at the end.
 
-    page: Page
+    ``total`` is how many the whole list has, `COUNTED_ROWS` at most; None where only a position was asked for.
+    """
+
+    part: Part
     items: tuple[T, ...]
-    total: int
-    total_capped: bool
+    following: Position | None
+    total: int | None = None
+    total_capped: bool = False
 
     @property
     def pages(self) -> int:
         """How many pages `total` rows fill."""
-        return -(-self.total // self.page.size)
+        return -(-(self.total or 0) // self.part.size)

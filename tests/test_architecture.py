@@ -18,6 +18,11 @@ PUBLIC_ROUTES = {
     ("POST", "/api/auth/login"),
     ("POST", "/api/auth/token"),
     ("POST", "/api/users"),
+    ("GET", "/api/users/<int:user_id>/posts"),
+    ("GET", "/api/posts"),
+    ("GET", "/api/posts/<uuid:post_id>"),
+    ("GET", "/api/posts/<uuid:post_id>/comments"),
+    ("GET", "/api/posts/<uuid:post_id>/comments/<int:comment_id>"),
 }
 
 

@@ -10,17 +10,9 @@ from service.api.caller import caller
 from service.api.context import get_context
 from service.api.guards import refreshing, signed_in
 from service.api.limits import limited
-from service.api.schemas import (
-    LoggedIn,
-    Login,
-    Message,
-    PasswordChange,
-    PrivateUser,
-    SecretData,
-    SessionList,
-    SessionView,
-    Tokens,
-)
+from service.api.schemas.auth import LoggedIn, Login, PasswordChange, SecretData, SessionList, SessionView, Tokens
+from service.api.schemas.bodies import Message
+from service.api.schemas.users import PrivateUser
 from service.errors import AccountDisabled, AdminRequired, InvalidCredentials, NotFound, TokenReused
 from service.services import auth, sessions
 from service.services.limits import Rate

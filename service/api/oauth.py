@@ -13,7 +13,7 @@ from flask import Blueprint, Response, jsonify, request
 from service.api.caller import caller
 from service.api.context import get_context
 from service.api.limits import limited
-from service.api.schemas import OAuthRefusal, TokenRequest, Tokens
+from service.api.schemas.auth import OAuthRefusal, TokenRequest, Tokens
 from service.errors import BadRequest, Denied, ServiceError, Unauthorized
 from service.services import auth
 from service.services.limits import Rate

@@ -10,7 +10,7 @@ from flask import Blueprint, Response
 from service import __version__
 from service.api.context import get_context
 from service.api.guards import bearer_token
-from service.api.schemas import Health, KeySet, Links, ProblemKind, ProblemList
+from service.api.schemas.root import Health, KeySet, Links, ProblemKind, ProblemList
 from service.context import NotReady
 from service.errors import InvalidToken, NotFound, ServiceError, TokenMissing, Unavailable
 from service.web.operations import Reply, documented, returns
@@ -28,6 +28,7 @@ async def index() -> Links:
     """Say what this is and where things are."""
     links = {
         "users": "/api/users/",
+        "posts": "/api/posts/",
         "login": "/api/auth/login",
         "openapi": "/openapi.json",
         "problems": "/problems/",

@@ -9,10 +9,25 @@ from flask import Blueprint, url_for
 
 from service.api.context import get_context
 from service.api.guards import signed_in
+from service.api.idempotency import idempotent
 from service.api.limits import limited
-from service.api.schemas import NewUser, PageQuery, PrivateUser, PublicUser, UserChanges, UserPage
-from service.errors import EmailTaken, Forbidden, LastAdmin, NotFound, PreconditionFailed, UsernameTaken
+from service.api.lists import page_of, part_of
+from service.api.schemas.posts import AuthoredQuery, PostPage, PostView
+from service.api.schemas.users import (
+    ActiveChange,
+    ActiveQuery,
+    Deleted,
+    NewUser,
+    PrivateUser,
+    PublicUser,
+    Updated,
+    UserChanges,
+    UserPage,
+    UserQuery,
+)
+from service.errors import AdminRequired, EmailTaken, Forbidden, LastAdmin, NotFound, PreconditionFailed, UsernameTaken
 from service.services import users
+from service.services.idempotency import Once
 from service.services.limits import Rate
 from service.services.principal import Principal
 from service.web.conditional import if_match
@@ -23,33 +38,56 @@ CHANGE_REFUSALS = (NotFound, Forbidden, PreconditionFailed, LastAdmin)
 blueprint = Blueprint("users", __name__, url_prefix="/api/users")
 
 
+def _created(user: Any) -> Reply:
+    return Reply(PrivateUser.model_validate(user), {"Location": url_for("users.get_user", user_id=user.id)})
+
+
 @blueprint.post("/")
 @limited(Rate.REGISTRATION)
 @returns(PrivateUser, status=201, tagged=True, refusals=(EmailTaken, UsernameTaken))
 @body(NewUser)
-async def create_user(body: NewUser) -> Reply:
+@idempotent(_created)
+async def create_user(body: NewUser, once: Once) -> Any:
     """Register an account."""
-    user = await users.register(get_context(), username=body.username, email=body.email, password=body.password)
-    return Reply(PrivateUser.model_validate(user), {"Location": url_for("users.get_user", user_id=user.id)})
+    account = {"username": body.username, "email": body.email, "password": body.password}
+    return await users.register(get_context(), **account, once=once)
 
 
 @blueprint.get("/")
 @signed_in
 @returns(UserPage)
-@query(PageQuery)
-async def list_users(principal: Principal, query: PageQuery) -> UserPage:
-    """List the accounts, newest first."""
+@query(UserQuery)
+async def list_users(principal: Principal, query: UserQuery) -> UserPage:
+    """List the accounts, newest first: all, those that are active or not, or those with some part in their name."""
     async with get_context().reading() as reading:
-        listing = await reading.users.page(query.to_page())
-    page = UserPage(
-        users=[as_seen_by(principal, user) for user in listing.items],
-        per_page=listing.page.size,
-        next_cursor=None,
-        total=listing.total,
-        pages=listing.pages,
-        current_page=listing.page.number,
-    )
-    return page.model_copy(update={"total_capped": True}) if listing.total_capped else page
+        listing = await reading.users.part(part_of(query), search=query.search, is_active=query.is_active)
+    return page_of(UserPage, query, listing, users=[as_seen_by(principal, user) for user in listing.items])
+
+
+@blueprint.patch("/")
+@signed_in
+@returns(Updated, refusals=(AdminRequired,))
+@body(ActiveChange)
+@query(ActiveQuery)
+async def change_users(principal: Principal, query: ActiveQuery, body: ActiveChange) -> Updated:
+    """Enable or disable all accounts that are active, or all that are not, but the caller's; for admins.
+
+    It goes in batches: if the answer is 503, some have been changed, and the same request goes on with the others.
+    """
+    changed = await users.change_all(get_context(), principal, is_active=query.is_active, to=body.is_active)
+    return Updated(updated=changed)
+
+
+@blueprint.delete("/")
+@signed_in
+@returns(Deleted, refusals=(AdminRequired,))
+@query(ActiveQuery)
+async def delete_users(principal: Principal, query: ActiveQuery) -> Deleted:
+    """Delete all accounts that are active, or all that are not, but the caller's; for admins.
+
+    It goes in batches: if the answer is 503, some have been deleted, and the same request goes on with the others.
+    """
+    return Deleted(deleted=await users.delete_all(get_context(), principal, is_active=query.is_active))
 
 
 @blueprint.get("/<int:user_id>")
@@ -86,6 +124,18 @@ async def change_user(principal: Principal, user_id: int, body: UserChanges) -> 
 async def delete_user(principal: Principal, user_id: int) -> None:
     """Delete one's own account; admins delete any."""
     await users.delete(get_context(), principal, user_id, precondition=if_match(partial(as_seen_by, principal)))
+
+
+@blueprint.get("/<int:user_id>/posts/")
+@returns(PostPage, refusals=(NotFound,))
+@query(AuthoredQuery)
+async def list_posts_of_user(user_id: int, query: AuthoredQuery) -> PostPage:
+    """List an author's posts, newest first."""
+    async with get_context().reading() as reading:
+        listing = await reading.posts.part_by(user_id, part_of(query), search=query.search)
+    if listing is None:
+        raise NotFound
+    return page_of(PostPage, query, listing, posts=[PostView.model_validate(post) for post in listing.items])
 
 
 def as_seen_by(principal: Principal, user: Any) -> PublicUser:

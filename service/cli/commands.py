@@ -16,7 +16,7 @@ import click
 from pydantic import ValidationError
 
 from service import __version__, logs
-from service.api.schemas import NewUser
+from service.api.schemas.users import NewUser
 from service.cli.keys import keys
 from service.cli.start import load, say, says_what_to_do
 from service.config import ConfigurationError, Settings

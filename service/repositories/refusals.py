@@ -5,12 +5,20 @@ from __future__ import annotations
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from service.errors import EmailTaken, ServiceError, Unavailable, UsernameTaken
+from service.errors import EmailTaken, InvalidToken, NotFound, ServiceError, Unavailable, UsernameTaken
 
-UNIQUE_VIOLATION = "23505"
+UNIQUE_VIOLATION, FOREIGN_KEY_VIOLATION = "23505", "23503"
 READ_ONLY = "25006"
 
-TAKEN: dict[str, type[ServiceError]] = {"uq_users_email_key": EmailTaken, "uq_users_username_key": UsernameTaken}
+CONSTRAINTS: dict[str, type[ServiceError]] = {
+    "uq_users_email_key": EmailTaken,
+    "uq_users_username_key": UsernameTaken,
+    # What was there when the request came has been deleted meanwhile.
+    "fk_posts_author_id": InvalidToken,
+    "fk_comments_author_id": InvalidToken,
+    "fk_comments_post_id": NotFound,
+    "fk_idempotency_keys_user_id": InvalidToken,
+}
 
 # PostgreSQL's appendix "Error Codes". The statement may be right: the server, or the way to it, was not.
 AWAY = (
@@ -55,8 +63,8 @@ def refusal(error: BaseException) -> ServiceError | None:
     if isinstance(error, PoolTimeoutError | TimeoutError | OSError):
         return Unavailable()
     sqlstate = _told(error, "sqlstate")
-    if sqlstate == UNIQUE_VIOLATION:
-        kind = TAKEN.get(_told(error, "constraint_name"))
+    if sqlstate in (UNIQUE_VIOLATION, FOREIGN_KEY_VIOLATION):
+        kind = CONSTRAINTS.get(_told(error, "constraint_name"))
         return kind() if kind else None
     unrun = isinstance(error, DBAPIError) and may_be_repeated(error)
     return Unavailable() if unrun or sqlstate.startswith(AWAY) else None

@@ -134,9 +134,9 @@ class Sessions(SessionReader):
         statement = update(Session).where(Session.id == session_id, Session.user_id == user_id, *_alive())
         return await self._changed(statement.values(ended_at=_NOW).returning(Session)) is not None
 
-    async def end_all(self, user_id: int, *, but: uuid.UUID | None = None) -> tuple[uuid.UUID, ...]:
-        """End each session of a user, but for one; return the ids of those that had been alive."""
-        statement = update(Session).where(Session.user_id == user_id, *_alive())
+    async def end_all(self, *user_ids: int, but: uuid.UUID | None = None) -> tuple[uuid.UUID, ...]:
+        """End each session of these users, but for one; return the ids of those that had been alive."""
+        statement = update(Session).where(Session.user_id.in_(user_ids), *_alive())
         if but is not None:
             statement = statement.where(Session.id != but)
         return tuple((await self._session.execute(statement.values(ended_at=_NOW).returning(Session.id))).scalars())

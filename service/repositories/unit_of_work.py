@@ -14,9 +14,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service.errors import Unavailable
+from service.repositories.answers import AnswerReader, Answers
 from service.repositories.blocklist import Blocklist
+from service.repositories.comments import CommentReader, Comments
 from service.repositories.expired import Expired
 from service.repositories.failures import FailureReader, Failures
+from service.repositories.hidden import Hidden
+from service.repositories.posts import PostReader, Posts
 from service.repositories.rates import Rates
 from service.repositories.refusals import may_be_repeated, reason, refusal, without_values
 from service.repositories.sessions import SessionReader, Sessions
@@ -75,10 +79,14 @@ class UnitOfWork(_Unit):
         session = AsyncSession(engine, expire_on_commit=False, autoflush=False)
         super().__init__(session)
         self.users = Users(session)
+        self.posts = Posts(session)
+        self.comments = Comments(session)
         self.sessions = Sessions(session)
         self.blocklist = Blocklist(session)
         self.failures = Failures(session)
+        self.answers = Answers(session)
         self.expired = Expired(session)
+        self.hidden = Hidden(session)
 
     async def _finish(self, error: BaseException | None) -> None:
         if error is None:
@@ -92,8 +100,11 @@ class Reading(_Unit):
         session = RepeatingSession(engine, autoflush=False)
         super().__init__(session)
         self.users = UserReader(session)
+        self.posts = PostReader(session)
+        self.comments = CommentReader(session)
         self.sessions = SessionReader(session)
         self.failures = FailureReader(session)
+        self.answers = AnswerReader(session)
 
 
 class Counting(_Unit):

@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     ARRAY,
+    BindParameter,
+    Boolean,
     ColumnElement,
     Executable,
+    Row,
+    Select,
+    Table,
     Text,
     Uuid,
     any_,
     bindparam,
-    cast,
     delete,
     exists,
     func,
     insert,
+    literal_column,
     select,
     text,
     update,
 )
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from service.models import BlocklistEntry, User
-from service.paging import COUNTED_ROWS, Listing, Page
+from service.models import BlocklistEntry, Comment, Post, User
+from service.models.users import USERNAME_ORDER
+from service.paging import Listing, Part
+from service.repositories.lists import Collection, Search
 
 # Any number, as long as all who may remove an admin take the same.
 ADMINS_LOCK = 7_365_736_365_002
+TRIGRAM = 3
+LAST_CHARACTER = 0x10FFFF
+HANGING_ROWS = 500
+"""With more posts or comments than these an account is hidden at once, and they are removed in batches (ADR 9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +82,15 @@ class UserReader:
         row = (await self._session.execute(_HOLDER, parameters)).one_or_none()
         return TokenHolder(row[0], revoked=row[1]) if row else None
 
-    async def page(self, page: Page) -> Listing[User]:
-        """Return one page, newest first, and the count of all as far as it goes."""
-        newest_first = select(User).order_by(User.created_at.desc(), User.id.desc())
-        rows = await self._session.execute(newest_first.limit(page.size).offset(page.offset))
-        users = tuple(rows.scalars())
-        counted = select(func.count()).select_from(select(User.id).limit(COUNTED_ROWS + 1).subquery())
-        total: int = (await self._session.execute(counted)).scalar_one()
-        return Listing(page, users, min(total, COUNTED_ROWS), total_capped=total > COUNTED_ROWS)
+    async def part(self, part: Part, *, search: str | None = None, is_active: bool | None = None) -> Listing[Row[Any]]:
+        """Return a part of the list; ``search`` is a part of the username, its beginning if that is under 3 characters.
+
+        The rows have the columns of an account, less its hash.
+        """
+        how = None if not search else ("beginning" if len(search) < TRIGRAM else "part", search)
+        listing = await _LIST.part(self._session, part, how, is_active=is_active)
+        assert listing is not None  # noqa: S101 - there is no parent
+        return listing
 
     async def has_admin(self) -> bool:
         """Tell whether there is an active admin."""
@@ -112,18 +125,34 @@ class Users(UserReader):
         values = {"password_hash": password_hash, "updated_at": User.updated_at}
         await self._session.execute(update(User).where(User.id == user_id).values(**values))
 
-    async def remove(self, user_id: int) -> None:
-        """Delete the account; what hangs on it goes with it."""
-        await self._session.execute(delete(User).where(User.id == user_id))
+    async def remove(self, *user_ids: int) -> None:
+        """Delete these accounts with what hangs on them; where that is much, they are hidden, and `Hidden` does it."""
+        much = tuple((await self._session.execute(_HANGS_MUCH, {"user_ids": user_ids})).scalars())
+        if much:
+            await self._session.execute(_HIDE, {"user_ids": much})
+        await self._session.execute(delete(User).where(User.id.in_(set(user_ids) - set(much))))
+
+    async def lock_some(self, *, is_active: bool, but: int, limit: int) -> tuple[int, ...]:
+        """Return the ids of ``limit`` accounts that are active, or not, and keep others from changing them."""
+        some = select(User.id).where(User.is_active.is_(is_active), User.id != but, ~User.is_removed).limit(limit)
+        return tuple((await self._session.execute(some.with_for_update(key_share=True))).scalars())
+
+    async def set_active(self, user_ids: Sequence[int], *, is_active: bool) -> None:
+        """Enable or disable these accounts."""
+        await self._session.execute(update(User).where(User.id.in_(user_ids)).values(is_active=is_active))
 
     async def only_active_admin(self, user_id: int) -> bool:
-        """Tell whether there is no other active admin; whoever asks is alone until the transaction ends.
-
-        Without the lock, two admins who demote each other at once would both still see the other.
-        """
-        await self._session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADMINS_LOCK})
+        """Tell whether there is no other active admin; whoever asks is alone until the transaction ends."""
+        await self.lock_admins()
         others = exists().where(*_active_admin(), User.id != user_id)
         return not (await self._session.execute(select(others))).scalar_one()
+
+    async def lock_admins(self) -> None:
+        """Wait for who else may remove an admin; to be called behind the locks of rows, always.
+
+        Without it, two admins who demote each other at once would both still see the other.
+        """
+        await self._session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADMINS_LOCK})
 
 
 def _active_admin() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -132,7 +161,7 @@ def _active_admin() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
 
 def _fold(value: ColumnElement[Any]) -> ColumnElement[str]:
     """The key under which the database keeps a name or an email; only the database computes it."""
-    return func.postern_fold(cast(value, Text))
+    return func.postern_fold(sql_cast(value, Text))
 
 
 def _found_by(column: InstrumentedAttribute[str]) -> Executable:
@@ -140,12 +169,66 @@ def _found_by(column: InstrumentedAttribute[str]) -> Executable:
     return select(key.c.key, User).select_from(key).outerjoin(User, column == key.c.key)
 
 
+def _more_than_a_few(hanging: Select[Any]) -> ColumnElement[bool]:
+    return exists(hanging.offset(HANGING_ROWS).limit(1))
+
+
 # What every login and every request with a token runs is built once: to build it anew takes as long as to run it.
 
-_WITH_ID = select(User).where(User.id == bindparam("user_id"))
+_WITH_ID = select(User).where(User.id == bindparam("user_id"), ~User.is_removed)
 _LOCKED = _WITH_ID.with_for_update(key_share=True)
 _WITH_EMAIL = _found_by(User.email_key)
 _WITH_USERNAME = _found_by(User.username_key)
 _HOLDER = select(User, exists().where(BlocklistEntry.id == any_(bindparam("blocked_ids", type_=ARRAY(Uuid))))).where(
     User.id == bindparam("user_id")
+)
+
+_THEIRS: BindParameter[Any] = bindparam("user_ids", expanding=True)
+_HANGS_MUCH = select(User.id).where(
+    User.id.in_(_THEIRS),
+    _more_than_a_few(select(Post.id).where(Post.author_id == User.id))
+    | _more_than_a_few(select(Comment.id).where(Comment.author_id == User.id))
+    | _more_than_a_few(select(Comment.id).join(Post, Post.id == Comment.post_id).where(Post.author_id == User.id)),
+)
+# The names are free at once; no other account can have these, since neither is one.
+_HIDE = (
+    update(User)
+    .where(User.id.in_(_THEIRS))
+    .values(
+        is_removed=True,
+        is_active=False,
+        username=func.concat("removed:", User.id),
+        email=func.concat("removed:", User.id),
+    )
+)
+
+_C = cast(Table, User.__table__).c
+_BY_NAME = literal_column(USERNAME_ORDER, Text)
+
+
+def _searches() -> dict[str, Search]:
+    """Two ways to look for a name; neither has patterns, so that every character is a plain one."""
+    wanted = select(_fold(bindparam("search"))).scalar_subquery()
+    has_part = func.strpos(_C.username_key, wanted) > 0
+    return {
+        "beginning": Search(
+            (_C.username_key,),
+            lambda columns: func.starts_with(columns.username_key, wanted),
+            _BY_NAME.between(wanted, wanted.op("||")(func.chr(LAST_CHARACTER))),
+        ),
+        "part": Search(
+            (_C.username_key,),
+            lambda columns: func.strpos(columns.username_key, wanted) > 0,
+            func.postern_trigrams(_C.username_key).op("@>")(func.postern_trigrams(wanted)) & has_part,
+        ),
+    }
+
+
+_LIST = Collection(
+    table=cast(Table, User.__table__),
+    sorts={"created_at": _C.created_at, "username": _BY_NAME},
+    visible=(~_C.is_removed,),
+    shown=(_C.id, _C.username, _C.email, _C.role, _C.is_active, _C.created_at, _C.updated_at),
+    filters={"is_active": _C.is_active == bindparam("is_active", type_=Boolean)},
+    searches=_searches(),
 )

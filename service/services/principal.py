@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.context import Context
 from service.errors import AdminRequired, InvalidToken, TokenRevoked
 from service.models import User
+from service.repositories.unit_of_work import UnitOfWork
 from service.repositories.users import UserReader
 from service.tokens import Claims, TokenType, generation
 
@@ -43,6 +44,18 @@ class Principal:
         """
         if not self.is_admin:
             raise AdminRequired
+
+
+async def current(work: UnitOfWork, principal: Principal) -> Principal:
+    """Return who the caller is by now: while a row was waited for, they may have been demoted.
+
+    Raises:
+        InvalidToken: they have been deleted or disabled.
+    """
+    user = await work.users.get(principal.id)
+    if user is None or not user.is_active:
+        raise InvalidToken
+    return replace(principal, user=user)
 
 
 async def identify(context: Context, token: str) -> Principal:

@@ -1,4 +1,6 @@
-"""Removes what has expired: sessions, entries of the blocklist, rate counts, failed logins."""
+"""Removes what has expired (sessions, entries of the blocklist, rate counts, failed logins, kept answers), and what is
+hidden since it was too much to be deleted at once.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,12 @@ log = logging.getLogger("postern")
 
 
 async def purge(context: Context) -> int:
-    """Remove all that has expired, in batches; return how many rows. Nothing is done while another process is at it."""
+    """Remove all that is over, in batches; return how many rows. Nothing is done while another process is at it."""
     removed = 0
     while True:
         async with context.transaction() as work:
-            batch = await work.expired.remove(limit=BATCH) if await work.expired.try_lock() else 0
+            alone = await work.expired.try_lock()
+            batch = await work.expired.remove(limit=BATCH) + await work.hidden.remove(limit=BATCH) if alone else 0
         removed += batch
         if not batch:
             return removed

@@ -1,26 +1,33 @@
-"""Use cases of accounts: register, change, delete."""
+"""Use cases of accounts: register, change, delete, one and many."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
 
 from service.context import Context
-from service.errors import Forbidden, InvalidToken, LastAdmin, NotFound
+from service.errors import Forbidden, LastAdmin, NotFound
 from service.models import User
 from service.repositories.unit_of_work import UnitOfWork
 from service.services import sessions
+from service.services.idempotency import ALWAYS, Once
 from service.services.password_rules import check_new_password
 from service.services.preconditions import Precondition, unconditional
-from service.services.principal import Principal
+from service.services.principal import Principal, current
 
+BATCH = 100
+"""Accounts that bulk work changes in one transaction: nobody waits long for it."""
+Act = Callable[[UnitOfWork, tuple[int, ...]], Awaitable[None]]
+"""What is done to the accounts of these ids."""
 ADMINS_FIELDS = frozenset({"role", "is_active"})
 
 
-async def register(context: Context, *, username: str, email: str, password: str, role: str = "user") -> User:
+async def register(
+    context: Context, *, username: str, email: str, password: str, role: str = "user", once: Once = ALWAYS
+) -> User:
     """Make an account.
 
     Raises:
+        AlreadyAnswered, IdempotencyInProgress, IdempotencyKeyReused: as `Once` says.
         ValidationFailed: the password is too easy to guess.
         EmailTaken, UsernameTaken: somebody has it, in any letter case.
         Unavailable: too many passwords are being hashed.
@@ -29,7 +36,10 @@ async def register(context: Context, *, username: str, email: str, password: str
     async with context.passwords.place():
         password_hash = await context.passwords.hash(password)
     async with context.transaction() as work:
-        return await work.users.add(username=username, email=email, password_hash=password_hash, role=role)
+        await once.begin(work)
+        user = await work.users.add(username=username, email=email, password_hash=password_hash, role=role)
+        await once.keep(work, user)
+    return user
 
 
 async def change(
@@ -83,15 +93,66 @@ async def delete(
         await work.users.remove(user_id)
 
 
+async def change_all(context: Context, principal: Principal, *, is_active: bool, to: bool) -> int:
+    """Enable or disable, ``to``, all accounts but the caller's that are not so yet; return how many.
+
+    Raises:
+        AdminRequired: the caller is no administrator (any more).
+    """
+    if is_active == to:
+        return 0
+
+    async def act(work: UnitOfWork, user_ids: tuple[int, ...]) -> None:
+        await work.users.set_active(user_ids, is_active=to)
+        if not to:
+            await sessions.block(work, context, *await work.sessions.end_all(*user_ids))
+
+    return await _all_but_the_caller(context, principal, is_active, act)
+
+
+async def delete_all(context: Context, principal: Principal, *, is_active: bool) -> int:
+    """Delete all accounts but the caller's that are active, or all that are not; return how many.
+
+    Raises:
+        AdminRequired: the caller is no administrator (any more).
+    """
+
+    async def act(work: UnitOfWork, user_ids: tuple[int, ...]) -> None:
+        await work.users.remove(*user_ids)
+
+    return await _all_but_the_caller(context, principal, is_active, act)
+
+
+async def _all_but_the_caller(
+    context: Context,
+    principal: Principal,
+    is_active: bool,
+    act: Callable[[UnitOfWork, tuple[int, ...]], Awaitable[None]],
+) -> int:
+    """Act on accounts in batches, each a transaction: what has been done when the request ends stays done.
+
+    The caller is an active admin in each of them, so that the last one is never touched.
+    """
+    principal.require_admin()
+    done = 0
+    while True:
+        async with context.transaction() as work:
+            batch = await work.users.lock_some(is_active=is_active, but=principal.id, limit=BATCH)
+            await work.users.lock_admins()
+            (await current(work, principal)).require_admin()
+            if batch:
+                await act(work, batch)
+        done += len(batch)
+        if len(batch) < BATCH:
+            return done
+
+
 async def _lock_own(work: UnitOfWork, principal: Principal, user_id: int, *, what: str) -> tuple[Principal, User]:
-    """Return the account and who the caller is by now: while the row was waited for, they may have been demoted."""
+    """Return the account, locked, and who the caller is by now."""
     user = await work.users.lock(user_id)
-    caller = user if user_id == principal.id else await work.users.get(principal.id)
-    if caller is None or not caller.is_active:
-        raise InvalidToken
+    principal = await current(work, principal)
     if user is None:
         raise NotFound
-    principal = replace(principal, user=caller)
     if not principal.may_change(user_id):
         raise Forbidden(f"Cannot {what} another user")
     return principal, user

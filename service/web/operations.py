@@ -1,4 +1,4 @@
-"""What a view takes and gives, said by decorators: `@returns`, `@query` and `@body`, from the outside in.
+"""What a view takes and gives, said by decorators: `@returns`, `@body` and `@query`, from the outside in.
 
     @users.post("/")
     @returns(User, status=201)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from service.api.schemas import Login, NewUser, PageQuery, UserChanges
+from service.api.schemas.auth import Login
+from service.api.schemas.users import NewUser, UserChanges, UserQuery
 
 GOOD: dict[str, Any] = {"username": "ann", "email": "ann@example.com", "password": "8 signs."}
 
@@ -217,23 +218,23 @@ def test_changes_of_another_kind_are_refused(changes: dict[str, object]) -> None
 
 @pytest.mark.parametrize(("asked", "given_"), [("1", 1), ("100", 100), ("101", 100), ("1000", 100), ("9" * 30, 100)])
 def test_more_than_100_a_page_means_100(asked: str, given_: int) -> None:
-    assert PageQuery.model_validate({"per_page": asked}).to_page().size == given_
+    assert UserQuery.model_validate({"per_page": asked}).per_page == given_
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "", "x", "1.0", "1e2", "+1", " 1", "1_0", "٣", "0x1", "²"])
 @pytest.mark.parametrize("name", ["page", "per_page"])
 def test_pages_are_whole_numbers_in_ascii_digits(name: str, value: str) -> None:
     with pytest.raises(ValidationError):
-        PageQuery.model_validate({name: value})
+        UserQuery.model_validate({name: value})
 
 
 @pytest.mark.parametrize("page", ["10001", "9" * 30])
 def test_pages_end_at_10000(page: str) -> None:
     with pytest.raises(ValidationError):
-        PageQuery.model_validate({"page": page})
+        UserQuery.model_validate({"page": page})
 
 
 def test_pages_begin_with_the_first_20_rows() -> None:
-    page = PageQuery.model_validate({}).to_page()
+    query = UserQuery.model_validate({})
 
-    assert (page.number, page.size, page.offset) == (1, 20, 0)
+    assert (query.page, query.per_page, query.cursor, query.sort) == (1, 20, None, "-created_at")

@@ -1,0 +1,67 @@
+"""The collection of answers that are kept for repeated requests (contract: Idempotency-Key)."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import DateTime, Table, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.models import KeptAnswer
+
+_TABLE = cast(Table, KeptAnswer.__table__)
+_C = _TABLE.c
+_NOW = func.statement_timestamp(type_=DateTime(timezone=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was answered; empty texts stand for headers that were not there."""
+
+    status: int
+    body: str
+    location: str
+    etag: str
+
+
+class AnswerReader:
+    """What can be asked of the collection."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def find(self, scopes: Sequence[bytes]) -> tuple[bytes, Answer] | None:
+        """Return the digest of the request and the answer that are kept under one of these scopes."""
+        statement = select(_C.request, _C.status, _C.body, _C.location, _C.etag)
+        row = (await self._session.execute(statement.where(_C.scope.in_(scopes), _C.expires_at > _NOW))).one_or_none()
+        return (row.request, Answer(row.status, row.body, row.location, row.etag)) if row else None
+
+
+class Answers(AnswerReader):
+    """What can be done to the collection, inside a transaction."""
+
+    async def try_lock(self, scope: bytes) -> bool:
+        """Keep others from answering under this scope until the transaction ends; tell whether nobody else is at it."""
+        key = int.from_bytes(scope[:8], signed=True)
+        found = await self._session.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": key})
+        return bool(found.scalar_one())
+
+    async def keep(
+        self, scope: bytes, request: bytes, answer: Answer, *, user_id: int | None, lifetime: datetime.timedelta
+    ) -> None:
+        """Keep an answer, in the place of one that has expired."""
+        values: dict[str, Any] = {
+            "request": request,
+            "user_id": user_id,
+            "status": answer.status,
+            "body": answer.body,
+            "location": answer.location,
+            "etag": answer.etag,
+            "expires_at": _NOW + lifetime,
+        }
+        statement = insert(_TABLE).values(scope=scope, **values)
+        await self._session.execute(statement.on_conflict_do_update(index_elements=[_C.scope], set_=values))

@@ -1,0 +1,200 @@
+"""Lists: one way to ask for a part of any collection, by page or by position, filtered and searched (ADR 9).
+
+A part costs one statement, and a count one more, whatever their length. Rows are found in the list's order by an index
+(keyset: a comparison of rows), so that a part costs the same at any depth; what is shown of them is joined afterwards.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    CompoundSelect,
+    FromClause,
+    Integer,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.paging import COUNTED_ROWS, Listing, Part, Position
+
+SCANNED_ROWS = 2000
+"""How many rows a search looks at, in the list's order, before it turns to its index."""
+
+OFTEN = 4
+"""What at least one row of so many matches is faster counted without the index."""
+
+Condition = Callable[[Any], ColumnElement[bool]]
+"""Of the columns that it is given."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search for the parameter ``search``: a ``test`` of the ``columns`` of a row, and the same as an ``indexed``
+    condition on the table.
+    """
+
+    columns: tuple[ColumnElement[Any], ...]
+    test: Condition
+    indexed: ColumnElement[bool]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What can be listed of a table: what it is sorted and filtered by, and what each row shows.
+
+    ``beside`` joins what is shown beside the table's own columns. Where ``parent`` is given, a condition on another
+    table's row, the list is what belongs to that one, and there is none without it.
+    """
+
+    table: Table
+    sorts: Mapping[str, ColumnElement[Any]]
+    visible: tuple[ColumnElement[bool], ...]
+    shown: tuple[ColumnElement[Any], ...]
+    beside: Callable[[FromClause], FromClause] = lambda joined: joined
+    filters: Mapping[str, ColumnElement[bool]] = field(default_factory=dict)
+    searches: Mapping[str, Search] = field(default_factory=dict)
+    parent: tuple[FromClause, ColumnElement[bool]] | None = None
+    _built: dict[tuple[object, ...], Any] = field(default_factory=dict)
+
+    async def part(
+        self, session: AsyncSession, part: Part, search: tuple[str, str] | None = None, **filters: Any
+    ) -> Listing[Row[Any]] | None:
+        """Return a part of the list, and with a page the count of the whole; None when there is no such parent.
+
+        ``search`` is the name of a search and the text to look for; ``filters`` are those of the collection, by name:
+        one that is None does not filter.
+        """
+        values = {name: value for name, value in filters.items() if value is not None}
+        how, names = search[0] if search else "", frozenset(values)
+        if search:
+            values["search"] = search[1]
+        statement = self._statement((part.sort, how, names, part.after is not None))
+        window = {"rows": part.size + 1, "offset": part.offset} | self._place(part.sort, part.after)
+        found = tuple(await session.execute(statement, values | window))
+        if self.parent is not None and not found:
+            return None
+        rows = tuple(row for row in found if row.id is not None)  # a parent with nothing is one row of nulls
+        following = _position(rows[part.size - 1]) if len(rows) > part.size else None
+        if part.number is None:
+            return Listing(part, rows[: part.size], following)
+        total: int = (await session.execute(self._count(how, names), values)).scalar_one()
+        capped = total > COUNTED_ROWS
+        return Listing(part, rows[: part.size], following, total=min(total, COUNTED_ROWS), total_capped=capped)
+
+    def _place(self, sort: str, after: Position | None) -> dict[str, Any]:
+        if after is None:
+            return {}
+        key, row_id = after
+        is_time = self.sorts[sort.removeprefix("-")].type.python_type is datetime.datetime
+        kind = self.table.c.id.type.python_type
+        return {"after_key": datetime.datetime.fromisoformat(key) if is_time else key, "after_id": kind(row_id)}
+
+    # Statements are built once for each shape: to build one takes longer than to run it.
+
+    def _statement(self, shape: tuple[str, str, frozenset[str], bool]) -> Select[Any]:
+        if shape not in self._built:
+            self._built[shape] = self._shown(shape[0], self._picked(*shape))
+        statement: Select[Any] = self._built[shape]
+        return statement
+
+    def _count(self, how: str, filters: frozenset[str]) -> Select[Any]:
+        shape = (how, filters)
+        if shape not in self._built:
+            some: Select[Any] = (
+                select(literal_column("1").label("one")).select_from(self.table).where(*self._conditions(filters))
+            )
+            counted = (self._searched_rows(some, self.searches[how]) if how else some).limit(COUNTED_ROWS + 1)
+            self._built[shape] = select(func.count()).select_from(counted.subquery())
+        statement: Select[Any] = self._built[shape]
+        return statement
+
+    def _searched_rows(self, some: Select[Any], search: Search) -> CompoundSelect[Any]:
+        """Return the rows that a search finds, in no order: one after another where many match, else by the index.
+
+        Which it is, a sample says; a condition in `IS TRUE` is one that no index knows.
+        """
+        key, row_id = next(iter(self.sorts.values())), self.table.c.id
+        sample = _in_order(some.with_only_columns(*search.columns), "-", key, row_id).limit(SCANNED_ROWS).cte("sample")
+        matching = select(func.count()).select_from(sample).where(search.test(sample.c)).scalar_subquery()
+        often = matching >= SCANNED_ROWS // OFTEN
+        by_scan = some.where(search.test(self.table.c).is_(True), often)
+        return union_all(by_scan, some.where(search.indexed, ~often))
+
+    def _conditions(self, filters: frozenset[str]) -> list[ColumnElement[bool]]:
+        return [*self.visible, *(self.filters[name] for name in sorted(filters))]
+
+    def _picked(self, sort: str, how: str, filters: frozenset[str], after: bool) -> Select[Any]:
+        """Return the ids of the part's rows, and what they are sorted by."""
+        key, row_id = self.sorts[sort.removeprefix("-")], self.table.c.id
+        conditions = self._conditions(filters)
+        if after:
+            place = tuple_(bindparam("after_key", type_=key.type), bindparam("after_id", type_=row_id.type))
+            position = tuple_(key, row_id)
+            conditions.append(position < place if sort.startswith("-") else position > place)
+        picked = select(row_id.label("id"), key.label("key")).where(*conditions)
+        if how:
+            return self._searched(picked, sort, self.searches[how])
+        return _cut(_in_order(picked, sort, key, row_id))
+
+    def _searched(self, picked: Select[Any], sort: str, search: Search) -> Select[Any]:
+        """Return those of the rows that a search finds.
+
+        What matches often is found among the first rows of the list's order; what matches seldom by the search's own
+        index, whose rows have to be sorted, all of them. Only the data know which it is, and statistics mislead about
+        words that are nowhere: so the first way is gone so far, and the second only when that was not enough.
+        """
+        key, row_id = self.sorts[sort.removeprefix("-")], self.table.c.id
+        first = _in_order(picked.add_columns(*search.columns), sort, key, row_id).limit(SCANNED_ROWS).cte("first")
+        near = _of(first, sort).where(search.test(first.c)).cte("near")
+        is_whole = select(func.count()).select_from(first).scalar_subquery() < SCANNED_ROWS
+        is_full = select(func.count()).select_from(near).scalar_subquery() == bindparam("rows", type_=Integer)
+        enough = is_whole | is_full
+        found = picked.where(search.indexed, ~enough).cte("found").prefix_with("MATERIALIZED")
+        far = _of(found, sort).subquery()
+        both = union_all(select(near).where(enough), select(far)).subquery()
+        return select(both.c.id, both.c.key)
+
+    def _shown(self, sort: str, picked: Select[Any]) -> Select[Any]:
+        """Return the rows themselves in the list's order, with what is shown beside them."""
+        part = picked.subquery("part")
+        shown = (part.c.id, part.c.key, *(column for column in self.shown if column.name != "id"))
+        rows = self.beside(part.join(self.table, self.table.c.id == part.c.id))
+        statement = select(*shown).select_from(rows)
+        if self.parent is not None:
+            table, condition = self.parent
+            belonging = statement.subquery("belonging")
+            statement = select(*belonging.c).select_from(table.outerjoin(belonging, true())).where(condition)
+            return _in_order(statement, sort, belonging.c.key, belonging.c.id)
+        return _in_order(statement, sort, part.c.key, part.c.id)
+
+
+def _in_order(statement: Select[Any], sort: str, *columns: ColumnElement[Any]) -> Select[Any]:
+    return statement.order_by(*(column.desc() if sort.startswith("-") else column for column in columns))
+
+
+def _cut(statement: Select[Any]) -> Select[Any]:
+    return statement.limit(bindparam("rows", type_=Integer)).offset(bindparam("offset", type_=Integer))
+
+
+def _of(rows: CTE, sort: str) -> Select[Any]:
+    return _cut(_in_order(select(rows.c.id, rows.c.key), sort, rows.c.key, rows.c.id))
+
+
+def _position(row: Row[Any]) -> Position:
+    key = row.key.isoformat() if isinstance(row.key, datetime.datetime) else row.key
+    return key, str(row.id)

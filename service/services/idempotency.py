@@ -1,0 +1,83 @@
+"""Requests that are repeated with their `Idempotency-Key`: one has its effect, the others get its answer.
+
+The answer is kept in the transaction of the effect: there is no moment at which one is there without the other.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from service.errors import IdempotencyInProgress, IdempotencyKeyReused
+from service.repositories.answers import Answer, AnswerReader
+from service.repositories.unit_of_work import UnitOfWork
+
+
+class AlreadyAnswered(Exception):
+    """The request has had its effect before; ``answer`` is what was said then."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__("answered before")
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A request that is to have its effect once. A use case calls `begin` before it writes, and `keep` behind that.
+
+    ``scopes`` are keyed digests of whose key it is and for which route, ``requests`` of what is asked: the first of
+    each is today's, the others are those that former secrets made. Without scopes there was no key, and nothing is
+    kept. ``answer`` renders what the use case returns.
+    """
+
+    scopes: tuple[bytes, ...]
+    requests: tuple[bytes, ...]
+    user_id: int | None
+    lifetime: datetime.timedelta
+    answer: Callable[[Any], Answer]
+
+    async def begin(self, work: UnitOfWork) -> None:
+        """Be alone with the key until the transaction ends.
+
+        Raises:
+            AlreadyAnswered: with the answer that was given.
+            IdempotencyInProgress: somebody else is at it.
+            IdempotencyKeyReused: the key stands for another request.
+        """
+        if self.scopes:
+            if not await work.answers.try_lock(self.scopes[0]):
+                raise IdempotencyInProgress
+            await self.look(work.answers)
+
+    async def keep(self, work: UnitOfWork, result: Any) -> None:
+        """Keep the answer to what the use case returns."""
+        if self.scopes:
+            answer, (scope, *_), (request, *_) = self.answer(result), self.scopes, self.requests
+            await work.answers.keep(scope, request, answer, user_id=self.user_id, lifetime=self.lifetime)
+
+    async def look(self, answers: AnswerReader) -> None:
+        """See whether there is an answer already, before anything dear is done for another one.
+
+        Raises:
+            AlreadyAnswered: with the answer that was given.
+            IdempotencyKeyReused: the key stands for another request.
+        """
+        found = await answers.find(self.scopes) if self.scopes else None
+        if found is None:
+            return
+        request, answer = found
+        if request not in self.requests:
+            raise IdempotencyKeyReused
+        raise AlreadyAnswered(answer)
+
+
+def _unasked(result: Any) -> Answer:
+    raise AssertionError("nobody asks for an answer that is not kept")
+
+
+ALWAYS = Once((), (), None, datetime.timedelta(), _unasked)
+"""Of a request without a key: each has its effect."""
+
+__all__ = ["ALWAYS", "AlreadyAnswered", "Answer", "Once"]
