@@ -30,6 +30,8 @@ def create_engine(
             "server_settings": {
                 "application_name": "postern",
                 "jit": "off",
+                # One request, one core: workers are for reports, and cost more to start than most statements take.
+                "max_parallel_workers_per_gather": "0",
                 "timezone": "UTC",
                 "statement_timeout": _milliseconds(limit),
                 "lock_timeout": _milliseconds(settings.lock_seconds),

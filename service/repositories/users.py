@@ -215,6 +215,7 @@ def _searches() -> dict[str, Search]:
             (_C.username_key,),
             lambda columns: func.starts_with(columns.username_key, wanted),
             _BY_NAME.between(wanted, wanted.op("||")(func.chr(LAST_CHARACTER))),
+            order="username",
         ),
         "part": Search(
             (_C.username_key,),

@@ -146,7 +146,7 @@ def _routes() -> Iterator[tuple[Route, bool]]:
                 None if body is None or method == "GET" else _BODIES.get(body.__name__, {}),
                 bearer == "refresh",
             )
-            yield route, bearer is not None
+            yield route, bearer in ("access", "refresh")
 
 
 def _methods(rule: Rule) -> list[str]:
