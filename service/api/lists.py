@@ -26,15 +26,18 @@ def part_of(query: ListQuery) -> Part:
     """Return which part the query asks for.
 
     Raises:
-        ValidationFailed: the cursor is not one that this service made for this list, sort and filters.
+        ValidationFailed: the cursor is not one that this service made for this list, sort and filters, or there is a
+            page as well.
     """
     if query.cursor is None:
         return Part(query.sort, query.per_page, query.page)
+    if "page" in query.model_fields_set:
+        raise _refused("A list is gone through by page or by cursor")
     if not query.cursor:
         return Part(query.sort, query.per_page, None)
     position = get_context().seals.open(_purpose(query), query.cursor)
     if position is None:
-        raise ValidationFailed(faults=(FieldFault("?cursor", "cursor", "The cursor is not one of this list"),))
+        raise _refused("The cursor is not one of this list, sort and filters")
     key, row_id = json.loads(position)
     return Part(query.sort, query.per_page, None, (key, row_id))
 
@@ -51,6 +54,10 @@ def page_of(model: type[View], query: ListQuery, listing: Listing[Any], **items:
     if listing.total_capped:
         members["total_capped"] = True
     return model(**members)
+
+
+def _refused(why: str) -> ValidationFailed:
+    return ValidationFailed(faults=(FieldFault("?cursor", "cursor", why),))
 
 
 def _purpose(query: BaseModel) -> str:

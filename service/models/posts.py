@@ -31,7 +31,8 @@ class Post(Base):
     updated_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
     is_removed: Mapped[bool] = mapped_column(server_default=false())
     search: Mapped[str] = mapped_column(
-        TSVECTOR, Computed("to_tsvector('english'::regconfig, title::text || ' '::text || body)", persisted=True)
+        TSVECTOR,
+        Computed("to_tsvector('english', postern_words(title || ' ' || body))", persisted=True),
     )
 
 

@@ -105,7 +105,8 @@ _ADD = stored(
 _HAS_MANY_COMMENTS = select(
     exists(select(literal_column("1")).where(Comment.post_id == bindparam("post_id")).offset(HANGING_ROWS).limit(1))
 )
-_SEARCHED = select(func.plainto_tsquery("english", bindparam("search", type_=Text))).scalar_subquery()
+_WORDS = func.postern_words(bindparam("search", type_=Text))
+_SEARCHED = select(func.plainto_tsquery("english", _WORDS)).scalar_subquery()
 _MATCHES = _C.search.op("@@")(_SEARCHED)
 _OF_AUTHOR = _C.author_id == bindparam("author_id", type_=BigInteger)
 

@@ -224,9 +224,14 @@ def _validated(model: type[Model], value: Any, prefix: str = "") -> Model:
 
 def _refusal(model: type[BaseModel], error: ValidationError, prefix: str) -> ValidationFailed:
     found = error.errors(include_input=False, include_url=False, include_context=False)
-    faults = tuple(FieldFault(_pointer(fault["loc"], prefix), fault["type"], _message(fault)) for fault in found)
+    faults: dict[str, FieldFault] = {}
+    for fault in found:  # what may be absent is a choice to pydantic, and has a fault for each: the first is the one
+        pointer = _pointer(fault["loc"], prefix)
+        faults.setdefault(pointer, FieldFault(pointer, fault["type"], _message(fault)))
     is_absent = any(fault["type"] in ("missing", "string_too_short") for fault in found)
-    return ValidationFailed(getattr(model, "title_when_absent", None) if is_absent else None, faults=faults)
+    return ValidationFailed(
+        getattr(model, "title_when_absent", None) if is_absent else None, faults=tuple(faults.values())
+    )
 
 
 def _message(fault: Mapping[str, Any]) -> str:
@@ -236,4 +241,4 @@ def _message(fault: Mapping[str, Any]) -> str:
 
 
 def _pointer(location: tuple[int | str, ...], prefix: str) -> str:
-    return prefix + ".".join(map(str, location)) if prefix else json_body.pointer(location)
+    return f"{prefix}{location[0]}" if prefix else json_body.pointer(location)

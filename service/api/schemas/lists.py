@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, Field
 
 from service.api.schemas.bodies import Query
 from service.api.schemas.fields import ABSENT, Digits, Nothing
@@ -33,12 +32,6 @@ class ListQuery(Query):
         ABSENT,
     ] = None
     sort: str
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if {"page", "cursor"} <= self.model_fields_set:
-            raise PydanticCustomError("page_with_cursor", "A list is gone through by page or by cursor")
-        return self
 
 
 class ListPart(BaseModel):
