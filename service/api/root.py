@@ -31,6 +31,7 @@ async def index() -> Links:
         "posts": "/api/posts/",
         "login": "/api/auth/login",
         "openapi": "/openapi.json",
+        "swagger": "/swagger",
         "problems": "/problems/",
         "health": "/livez",
         "readiness": "/readyz",

@@ -234,7 +234,8 @@ class _Writer:
         plain = {operation.status: operation.answer} | _answers(operation)
         said = {str(status): self._answer(route, status) for status in plain}
         if operation.tagged and route.method == "GET":
-            said["304"] = {"description": "The caller has this representation already.", "headers": headers(["ETag"])}
+            names = ["ETag", "Cache-Control"] if operation.cached else ["ETag"]
+            said["304"] = {"description": "The caller has this representation already.", "headers": headers(names)}
         return dict(sorted((problems | said).items()))
 
     def _answer(self, route: Route, status: int) -> Schema:
