@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.txt
+BROWSER_INSTALLED := $(VENV)/.installed-browser
+LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.txt tests/browser/requirements.txt
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: help run test check test-flask openapi bench bench-logins lock install clean
+.PHONY: help run test check test-flask test-browser screenshot openapi bench bench-logins lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -21,6 +22,12 @@ test: $(INSTALLED) ## Install and run every test on a PostgreSQL of its own
 test-flask: $(INSTALLED) ## Run Flask's own test suite through the bridge
 	$(BIN)/python -m tests.flask_suite $(VENV)/flask-suite
 
+test-browser: $(BROWSER_INSTALLED) ## Try /swagger in Chromium, which has to be installed
+	$(BIN)/python -m pytest tests/browser/swagger_page.py
+
+screenshot: $(BROWSER_INSTALLED) ## Take docs/swagger.png anew
+	SCREENSHOT=docs/swagger.png $(BIN)/python -m pytest -q tests/browser/swagger_page.py
+
 check: $(INSTALLED) ## Linters, types, import contract, lock files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -33,6 +40,7 @@ lock: $(INSTALLED) ## Write the lock files anew; what is locked stays unless pyp
 	$(LOCK) pyproject.toml --output-file requirements.txt
 	$(LOCK) pyproject.toml --all-extras --output-file requirements-dev.txt
 	$(LOCK) tests/flask_suite/requirements.in --output-file tests/flask_suite/requirements.txt
+	$(LOCK) tests/browser/requirements.in --output-file tests/browser/requirements.txt
 
 openapi: $(INSTALLED) ## Write docs/openapi.json anew
 	$(BIN)/python -m tests.support.documentation
@@ -49,6 +57,10 @@ $(INSTALLED): requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BROWSER_INSTALLED): $(INSTALLED) tests/browser/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/browser/requirements.txt
 	@touch $@
 
 clean: ## Remove what was installed and built; the data in .data stays

@@ -30,7 +30,7 @@ def create_app(settings: Settings) -> Flask:
     app.before_request(_refuse_early)
     app.after_request(tell_allowance)
     problems.install(app)
-    for module in (root, docs, auth, oauth, users, posts, comments):
+    for module in (auth, oauth, users, posts, comments, root, docs):
         app.register_blueprint(module.blueprint)
     _let_slashes_be_left_out(app)
     docs.publish(app)

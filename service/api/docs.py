@@ -54,7 +54,19 @@ ABOUT = About(
     title="postern",
     version=__version__,
     description=DESCRIPTION,
+    # In this order the form for name and password is in sight when Swagger UI's dialog opens.
     schemes={
+        "metricsToken": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "What the operator has set as METRICS_TOKEN, if anything.",
+        },
+        "refreshToken": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "The refresh token of a login or a refresh.",
+        },
         "accessToken": {
             "type": "http",
             "scheme": "bearer",
@@ -63,19 +75,9 @@ ABOUT = About(
         },
         "password": {
             "type": "oauth2",
-            "description": "The same access token, got with an email or a username, and a password.",
+            "description": "The same access token, got with an email or a username, and a password. A client's id and "
+            "secret are not needed.",
             "flows": {"password": {"tokenUrl": "/api/auth/token", "refreshUrl": "/api/auth/token", "scopes": {}}},
-        },
-        "refreshToken": {
-            "type": "http",
-            "scheme": "bearer",
-            "bearerFormat": "JWT",
-            "description": "The refresh token of a login or a refresh.",
-        },
-        "metricsToken": {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "What the operator has set as METRICS_TOKEN, if anything.",
         },
     },
     security={

@@ -64,24 +64,27 @@ _ARGUMENTS: Mapping[str, Schema] = {
     "uuid": {"type": "string", "format": "uuid"},
     "": {"type": "string"},
 }
-_TAG = {"type": "string", "examples": ['"3q2-7wEbyXGh0kIYyYd5s8tV"']}
 _PARAMETERS: Mapping[str, Schema] = {
     "X-Request-ID": {
         "type": "string",
-        "examples": ["my-request-0001"],
         "description": "A name for the request: 8 to 64 letters, digits, `_`, `.` or `-`. What is not of this form is "
         "replaced by a new one.",
     },
-    "If-None-Match": _TAG
-    | {"description": "Tags that the caller has (RFC 9110 section 13.1.2): 304 if the representation has one of them."},
-    "If-Match": _TAG
-    | {"description": "Tags that the write is meant for (RFC 9110 section 13.1.1): 412 if it has none of them."},
+    "If-None-Match": {
+        "type": "string",
+        "description": "Tags that the caller has (RFC 9110 section 13.1.2), in their quotes: 304 if the representation "
+        "has one of them.",
+    },
+    "If-Match": {
+        "type": "string",
+        "description": "Tags that the write is meant for (RFC 9110 section 13.1.1), in their quotes: 412 if the "
+        "representation has none of them.",
+    },
     "Idempotency-Key": {
         "type": "string",
         "minLength": 8,
         "maxLength": 128,
         "pattern": "^[!-~]*$",
-        "examples": ["3f1c9a52-order-7"],
         "description": "The caller's name for this request: repeated with it, the request is answered as it was, and "
         "nothing is done twice.",
     },

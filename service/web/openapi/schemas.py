@@ -70,14 +70,17 @@ def parameters_of(query: type[BaseModel]) -> list[Schema]:
 
 
 def parameter(name: str, place: str, schema: Schema, *, required: bool) -> Schema:
-    """Return a parameter; what its schema says of it as a whole is said by the parameter."""
+    """Return a parameter; what its schema says of it as a whole is said by the parameter.
+
+    One that may be left out has no example: Swagger UI would fill it in and send it, and another's tag is a 412.
+    """
     schema = dict(schema)
     description = schema.pop("description", None)
     examples = schema.pop("examples", None)
     found: Schema = {"name": name, "in": place, "required": required}
     if description:
         found["description"] = description
-    return found | {"schema": schema} | ({"example": examples[0]} if examples else {})
+    return found | {"schema": schema} | ({"example": examples[0]} if examples and required else {})
 
 
 def example_of(schema: Schema, definitions: Mapping[str, Schema]) -> Any:
