@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BROWSER_INSTALLED := $(VENV)/.installed-browser
+REDOCLY := .ci/redocly
 LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.txt tests/browser/requirements.txt
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: help run test check test-flask test-browser screenshot openapi bench bench-logins lock install clean
+.PHONY: help run test check test-flask test-browser screenshot lint-openapi openapi bench bench-logins lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -41,6 +42,11 @@ lock: $(INSTALLED) ## Write the lock files anew; what is locked stays unless pyp
 	$(LOCK) pyproject.toml --all-extras --output-file requirements-dev.txt
 	$(LOCK) tests/flask_suite/requirements.in --output-file tests/flask_suite/requirements.txt
 	$(LOCK) tests/browser/requirements.in --output-file tests/browser/requirements.txt
+
+lint-openapi: ## Lint docs/openapi.json with redocly, which needs Node.js 20 or later
+	npm ci --silent --prefix $(REDOCLY)
+	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(REDOCLY)/node_modules/.bin/redocly lint \
+		--config $(REDOCLY)/redocly.yaml docs/openapi.json
 
 openapi: $(INSTALLED) ## Write docs/openapi.json anew
 	$(BIN)/python -m tests.support.documentation

@@ -54,6 +54,7 @@ ABOUT = About(
     title="postern",
     version=__version__,
     description=DESCRIPTION,
+    license="MIT",
     # In this order the form for name and password is in sight when Swagger UI's dialog opens.
     schemes={
         "metricsToken": {

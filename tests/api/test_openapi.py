@@ -172,6 +172,14 @@ def test_every_body_refuses_members_that_are_not_known(document: Node) -> None:
         assert body is None or resolved(document, body["schema"])["additionalProperties"] is False, name
 
 
+def test_a_query_s_bounds_are_told(document: Node) -> None:
+    parameters = {
+        parameter.get("name"): parameter for parameter in document["paths"]["/api/users/"]["get"]["parameters"]
+    }
+
+    assert parameters["page"]["schema"].items() >= {"type": "integer", "minimum": 1, "maximum": 10_000}.items()
+
+
 async def test_the_examples_of_requests_are_accepted(client: httpx.AsyncClient, document: Node) -> None:
     def example(path: str, kind: str = "application/json") -> Any:
         return document["paths"][path]["post"]["requestBody"]["content"][kind]["example"]

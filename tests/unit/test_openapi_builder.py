@@ -16,6 +16,7 @@ ABOUT = About(
     title="cats",
     version="1",
     description="Cats.",
+    license="MIT",
     schemes={"token": {"type": "http", "scheme": "bearer"}},
     security={None: [], "access": [{"token": []}]},
 )

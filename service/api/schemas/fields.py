@@ -102,8 +102,8 @@ NewPassword = Annotated[
     ),
 ]
 RowId = Annotated[int, Field(ge=1, json_schema_extra={"format": "int64", "examples": [1]})]
-Digits = Annotated[int, BeforeValidator(_digits)]
-
+Digits = BeforeValidator(_digits)
+"""Of a whole number in a query; outside of its bounds, or pydantic writes these under names that no validator knows."""
 
 Token = Annotated[str, Field(examples=["eyJhbGciOiJIUzI1NiIs...Q4vLw"])]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]

@@ -20,11 +20,17 @@ class ListQuery(Query):
     More than 100 rows a page means 100.
     """
 
-    page: Annotated[Digits, Field(ge=1, le=10_000)] = 1
-    per_page: Annotated[
+    page: Annotated[
+        int,
+        Field(ge=1, le=10_000, description="The first when it is left out; never together with `cursor`."),
         Digits,
+        ABSENT,  # or clients would send it with a cursor
+    ] = 1
+    per_page: Annotated[
+        int,
         Field(ge=1, description="More than 100 means 100."),
         AfterValidator(lambda size: min(size, PER_PAGE_LIMIT)),
+        Digits,
     ] = 20
     cursor: Annotated[
         Annotated[str, Field(max_length=CURSOR_LIMIT)] | Nothing,

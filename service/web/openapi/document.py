@@ -95,12 +95,14 @@ _PARAMETERS: Mapping[str, Schema] = {
 class About:
     """What the product says of itself.
 
-    ``schemes`` are the security schemes by name; ``security`` are the requirements of an operation by its ``bearer``.
+    ``license`` is an SPDX identifier; ``schemes`` are the security schemes by name; ``security`` are the requirements
+    of an operation by its ``bearer``.
     """
 
     title: str
     version: str
     description: str
+    license: str
     schemes: Mapping[str, Schema]
     security: Mapping[str | None, list[Schema]]
 
@@ -166,7 +168,12 @@ def build(app: Flask, about: About) -> Schema:
     writer.problems.of(BESIDE, limited=False)
     return {
         "openapi": "3.1.0",
-        "info": {"title": about.title, "version": about.version, "description": about.description},
+        "info": {
+            "title": about.title,
+            "version": about.version,
+            "description": about.description,
+            "license": {"name": about.license, "identifier": about.license},
+        },
         "servers": [{"url": "/"}],
         "tags": [{"name": tag, "description": _first(app, tag)} for tag in dict.fromkeys(route.tag for route in found)],
         "paths": paths,
@@ -233,9 +240,10 @@ class _Writer:
 
     def _responses(self, route: Route) -> Schema:
         operation = route.operation
-        problems = self.problems.of(_refusals(route), limited=operation.limited)
         plain = {operation.status: operation.answer} | _answers(operation)
         said = {str(status): self._answer(route, status) for status in plain}
+        refusals = [kind for kind in _refusals(route) if kind.status not in plain]
+        problems = self.problems.of(refusals, limited=operation.limited)
         if operation.tagged and route.method == "GET":
             names = ["ETag", "Cache-Control"] if operation.cached else ["ETag"]
             said["304"] = {"description": "The caller has this representation already.", "headers": headers(names)}
