@@ -41,7 +41,7 @@ PAGE_POLICY = "; ".join(
     ]
 )
 
-DESCRIPTION = """Accounts and their tokens.
+DESCRIPTION = """Accounts and their tokens, posts and comments.
 
 A collection answers with and without its trailing slash, `HEAD` wherever `GET` does, and `OPTIONS` with the methods \
 of a path. Times are RFC 3339 in UTC. Unknown members of a body and unknown query parameters are refused.

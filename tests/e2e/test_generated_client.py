@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import json
 import subprocess
+import uuid
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,17 @@ from tests.support.documentation import written
 from tests.support.processes import PROGRAMS, Running, environment, running
 
 PASSWORD = "correct horse battery"
-MODULES = ("client", "models", "api.oauth.token", "api.users.create_user", "api.users.list_users", "api.users.get_user")
+MODULES = (
+    "client",
+    "models",
+    "api.oauth.token",
+    "api.users.create_user",
+    "api.posts.create_post",
+    "api.posts.get_post",
+    "api.posts.change_post",
+    "api.comments.create_comment",
+    "api.comments.list_comments",
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,30 +87,65 @@ def client(generated: SimpleNamespace, server: Running) -> Iterator[Any]:
         yield client
 
 
-def test_it_pages_through_users(generated: SimpleNamespace, client: Any) -> None:
-    for number in range(4):
-        new = generated.models.NewUser(f"paged{number}", f"paged{number}@example.com", PASSWORD)
-        assert generated.create_user.sync(client=client, body=new).username == f"paged{number}"
+@pytest.fixture(scope="module")
+def post(generated: SimpleNamespace, client: Any) -> Any:
+    """A post that it has written, with seven comments."""
+    post = generated.create_post.sync(client=client, body=generated.models.NewPost(title="Title", body="Body"))
+    for number in range(7):
+        comment = generated.models.NewComment(body=f"comment {number}")
+        made = generated.create_comment.sync(client=client, post_id=post.id, body=comment)
+        assert made.body == f"comment {number}"
+    return post
 
-    first = generated.list_users.sync(client=client, per_page=3)
-    second = generated.list_users.sync(client=client, page=2, per_page=3)
 
-    names = [user.username for user in first.users + second.users]
-    assert names[:5] == ["paged3", "paged2", "paged1", "paged0", "generated"]
+def test_it_writes_and_reads_a_post(generated: SimpleNamespace, client: Any, post: Any) -> None:
+    assert generated.get_post.sync(client=client, post_id=post.id) == post
+    assert (post.title, post.author) == ("Title", "generated")
+
+
+def test_it_pages_through_comments(generated: SimpleNamespace, client: Any, post: Any) -> None:
+    pages = [
+        generated.list_comments.sync(client=client, post_id=post.id, page=number, per_page=3) for number in (1, 2, 3, 4)
+    ]
+
+    assert [len(page.comments) for page in pages] == [3, 3, 1, 0]
+    assert [(page.total, page.pages, page.current_page) for page in pages[:2]] == [(7, 3, 1), (7, 3, 2)]
+    assert [comment.body for page in pages for comment in page.comments] == [f"comment {n}" for n in range(7)]
+
+
+def test_it_follows_the_cursor_through_comments(generated: SimpleNamespace, client: Any, post: Any) -> None:
+    bodies, cursor = [], ""
+    while cursor is not None:
+        part = generated.list_comments.sync(client=client, post_id=post.id, cursor=cursor, per_page=3)
+        assert not part.total  # nothing is counted on this way
+        bodies += [comment.body for comment in part.comments]
+        cursor = part.next_cursor
+
+    assert bodies == [f"comment {n}" for n in range(7)]
+
+
+def test_a_request_repeated_with_its_key_is_done_once(generated: SimpleNamespace, client: Any) -> None:
+    new = generated.models.NewPost(title="Once", body="Body")
+    first, again = (
+        generated.create_post.sync_detailed(client=client, body=new, idempotency_key="generated-0001") for _ in range(2)
+    )
+
+    assert first.parsed == again.parsed
+    assert again.headers["Idempotency-Replayed"] == "true"
 
 
 def test_it_understands_a_refusal(generated: SimpleNamespace, client: Any) -> None:
-    refused = generated.get_user.sync(user_id=2**62, client=client)
+    refused = generated.get_post.sync(client=client, post_id=uuid.UUID(int=1))
 
     assert (refused.status, refused.code) == (404, generated.models.ProblemCode.NOT_FOUND)
 
 
-def test_it_sends_what_it_is_asked_to_send(generated: SimpleNamespace, client: Any) -> None:
-    me = generated.list_users.sync(client=client).users[-1]
-
-    answer = generated.get_user.sync_detailed(user_id=me.id, client=client, x_request_id="generated-1")
-    again = generated.get_user.sync_detailed(user_id=me.id, client=client, if_none_match=answer.headers["ETag"])
+def test_it_sends_what_it_has_read_before(generated: SimpleNamespace, client: Any, post: Any) -> None:
+    answer = generated.get_post.sync_detailed(client=client, post_id=post.id, x_request_id="generated-1")
+    again = generated.get_post.sync_detailed(client=client, post_id=post.id, if_none_match=answer.headers["ETag"])
+    changes = generated.models.PostChanges(title="Stale")
+    stale = generated.change_post.sync(client=client, post_id=post.id, body=changes, if_match='"other"')
 
     assert answer.headers["X-Request-ID"] == "generated-1"
     assert (again.status_code, again.parsed) == (304, None)
-    assert json.loads(answer.content)["id"] == me.id
+    assert (stale.status, stale.code) == (412, generated.models.ProblemCode.PRECONDITION_FAILED)
