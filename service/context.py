@@ -18,7 +18,7 @@ from service.models import SCHEMA_HEAD
 from service.passwords import PasswordHasher
 from service.repositories.engine import create_engine
 from service.repositories.refusals import refusal
-from service.repositories.unit_of_work import Counting, Reading, RepeatingSession, UnitOfWork
+from service.repositories.unit_of_work import Counting, Maintaining, Reading, RepeatingSession, UnitOfWork
 from service.seals import Seals
 from service.tokens import TokenCodec
 
@@ -49,6 +49,10 @@ class Context:
     def counting(self) -> Counting:
         """Return a unit of work for statements that count."""
         return Counting(self.autocommit_engine)
+
+    def maintaining(self) -> Maintaining:
+        """Return a unit of work for statements that put the tables in order."""
+        return Maintaining(self.autocommit_engine)
 
     async def schema_version(self) -> str:
         """Ask the database for its migration; empty when there was none yet.

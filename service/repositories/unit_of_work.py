@@ -1,5 +1,5 @@
-"""Units of work: one session each. `UnitOfWork` is one transaction; `Reading` and `Counting` are none: one round trip a
-statement.
+"""Units of work: one session each. `UnitOfWork` is one transaction; `Reading`, `Counting` and `Maintaining` are none:
+one round trip a statement.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from service.errors import Unavailable
 from service.repositories.answers import AnswerReader, Answers
 from service.repositories.blocklist import Blocklist
 from service.repositories.comments import CommentReader, Comments
+from service.repositories.copying import Copying, Upkeep
 from service.repositories.expired import Expired
 from service.repositories.failures import FailureReader, Failures
 from service.repositories.hidden import Hidden
@@ -87,6 +88,7 @@ class UnitOfWork(_Unit):
         self.answers = Answers(session)
         self.expired = Expired(session)
         self.hidden = Hidden(session)
+        self.copying = Copying(session)
 
     async def _finish(self, error: BaseException | None) -> None:
         if error is None:
@@ -114,6 +116,15 @@ class Counting(_Unit):
         session = RepeatingSession(engine, autoflush=False)
         super().__init__(session)
         self.rates = Rates(session)
+
+
+class Maintaining(_Unit):
+    """Statements that put the tables in order, each on its own; none is repeated."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        session = AsyncSession(engine)
+        super().__init__(session)
+        self.upkeep = Upkeep(session)
 
 
 class RepeatingSession(AsyncSession):
