@@ -1,4 +1,4 @@
-"""The `postern` command: serving, and administrators."""
+"""The `postern` command: serving, administrators, and what has expired."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ import logging
 import secrets
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import alembic.command
-import alembic.config
 import click
 from pydantic import ValidationError
 
 from service import __version__, logs
 from service.api.schemas.users import NewUser
 from service.cli.keys import keys
-from service.cli.start import load, say, says_what_to_do
+from service.cli.seed import seed_command
+from service.cli.start import load, migrate, say, says_what_to_do
 from service.config import ConfigurationError, Settings
-from service.context import Context, NotReady, open_context
+from service.context import Context, open_context
 from service.database import database
 from service.edge import before_the_app
 from service.server.http1 import ServerConfig
@@ -42,6 +40,7 @@ def main() -> None:
 
 
 main.add_command(keys)
+main.add_command(seed_command)
 
 
 @main.command("run")
@@ -53,7 +52,7 @@ def run_command(bind: str) -> None:
     logs.configure(settings.log_level, as_json=settings.production)
     with database(settings) as url:
         if settings.app_env == "development":
-            _migrate(url)
+            migrate(url)
         else:
             # A database that is away is said here and now; one that is behind is waited for, by /readyz.
             asyncio.run(_with_context(settings, url, Context.schema_version))
@@ -93,18 +92,6 @@ def purge_command() -> None:
     settings = load()
     with database(settings) as url:
         asyncio.run(_with_context(settings, url, _purge))
-
-
-def _migrate(url: str) -> None:
-    """Run what `alembic upgrade head` runs, on this database."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / "alembic.ini").is_file():
-        raise NotReady("no migrations here: run in a checkout, or set APP_ENV=production and migrate before")
-    config = alembic.config.Config(root / "alembic.ini", attributes={"database_url": url})
-    try:
-        alembic.command.upgrade(config, "head")
-    except SystemExit as error:  # how alembic/env.py ends the command of that name
-        raise NotReady(str(error)) from None
 
 
 async def _with_context(settings: Settings, url: str, work: Callable[[Context], Any]) -> None:

@@ -1,4 +1,4 @@
-"""What every command begins with: the settings, and faults that are said in lines."""
+"""What commands begin with: the settings, migrations, and faults that are said in lines."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import alembic.command
+import alembic.config
 import click
 from pydantic import SecretStr
 
@@ -51,6 +53,18 @@ def load() -> Settings:
         settings = settings.model_copy(update={"secret_key": secret})
     token_codec(settings)  # keys that can't be used are said before anything is started
     return settings
+
+
+def migrate(url: str) -> None:
+    """Run what `alembic upgrade head` runs, on this database."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / "alembic.ini").is_file():
+        raise NotReady("no migrations here: run in a checkout, or set APP_ENV=production and migrate before")
+    config = alembic.config.Config(root / "alembic.ini", attributes={"database_url": url})
+    try:
+        alembic.command.upgrade(config, "head")
+    except SystemExit as error:  # how alembic/env.py ends the command of that name
+        raise NotReady(str(error)) from None
 
 
 def write_once(file: Path, content: bytes) -> None:
