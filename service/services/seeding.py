@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from service.context import Context
 from service.errors import EmailTaken, FieldFault, Unavailable, UsernameTaken, ValidationFailed
@@ -14,6 +14,9 @@ from service.seeding.history import Plan
 from service.seeding.people import email
 from service.seeding.rows import Rows, moment_of
 from service.services.password_rules import check_new_password
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""Ids of posts hold no time before 1970, and it all begins three years before its end."""
 
 
 class SeedingStopped(Exception):
@@ -46,7 +49,7 @@ async def seed(context: Context, wanted: Wanted, *, password: str, progress: Cal
     they belong to somebody else. The context's time-outs must allow for it.
 
     Raises:
-        ValidationFailed: the password is too easy to guess, or the end is in the future.
+        ValidationFailed: the password is too easy to guess, or the end is in the future or before `EARLIEST`.
         SeedingStopped: the database was lost, it was cancelled, or names are taken.
     """
     check_new_password(password, username="", email=email(1, wanted.seed), pointer="/password")
@@ -72,8 +75,10 @@ async def seed(context: Context, wanted: Wanted, *, password: str, progress: Cal
 async def _copy(work: UnitOfWork, wanted: Wanted, password_hash: str, progress: Callable[[int], None]) -> None:
     now = await work.copying.now()
     until = wanted.until or now
-    if until > now:
-        raise ValidationFailed(faults=(FieldFault("/until", "future", "That is in the future"),))
+    if not EARLIEST <= until <= now:
+        raise ValidationFailed(
+            faults=(FieldFault("/until", "range", f"Not before {EARLIEST.year}, nor in the future"),)
+        )
     plan = Plan(wanted.users, wanted.posts, wanted.comments, wanted.seed, moment_of(until))
     rows = Rows(plan, await work.copying.new_user_ids(wanted.users))
     async for copied in work.copying.users(rows.users(password_hash)):

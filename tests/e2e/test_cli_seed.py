@@ -147,8 +147,9 @@ async def test_production_wants_to_be_told(
         (("--password", "password123"), "password: "),
         (("--posts", "0"), "--comments needs --posts"),
         (("--until", "2999-01-01"), "until: "),
+        (("--until", "1970-01-01"), "until: "),
     ],
-    ids=["short password", "long password", "common password", "comments on nothing", "future"],
+    ids=["short password", "long password", "common password", "comments on nothing", "future", "past"],
 )
 def test_what_can_not_be_is_refused_in_one_line(
     development: dict[str, str], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str

@@ -12,7 +12,7 @@ import pytest
 from service.context import Context, open_context
 from service.embedded import Cluster
 from service.errors import ValidationFailed
-from service.services.seeding import SeedingStopped, Wanted, seed
+from service.services.seeding import EARLIEST, SeedingStopped, Wanted, seed
 from tests.conftest import make_settings
 from tests.support.instances import NewDatabase, Serve, connect
 
@@ -186,9 +186,12 @@ async def test_two_runs_at_once_with_different_seeds_do_not_meet(there: Context,
 # What is refused
 
 
-async def test_an_end_in_the_future_is_refused(there: Context, own: asyncpg.Connection) -> None:
+@pytest.mark.parametrize(
+    "until", [datetime.now(UTC) + timedelta(hours=1), EARLIEST - timedelta(seconds=1)], ids=["future", "too early"]
+)
+async def test_an_end_that_can_not_be_is_refused(there: Context, own: asyncpg.Connection, until: datetime) -> None:
     with pytest.raises(ValidationFailed) as refused:
-        await fill(there, dataclasses.replace(WANTED, until=datetime.now(UTC) + timedelta(hours=1)))
+        await fill(there, dataclasses.replace(WANTED, until=until))
 
     assert [fault.pointer for fault in refused.value.faults] == ["/until"]
     assert await counts(own) == [0, 0, 0]
