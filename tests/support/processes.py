@@ -52,8 +52,9 @@ class Running:
         return self.said.read_text(errors="replace")
 
     def log_lines(self) -> list[dict[str, Any]]:
-        """Return the lines that are JSON."""
-        return [json.loads(line) for line in self.output().splitlines() if line.startswith("{")]
+        """Return the lines that are JSON and have come to their end."""
+        whole, _, _ = self.output().rpartition("\n")
+        return [json.loads(line) for line in whole.split("\n") if line.startswith("{")]
 
     def access_lines(self, request_id: str) -> list[dict[str, Any]]:
         return [
