@@ -80,16 +80,28 @@ class CommandHere:
 
     def make_admin(self, changes: Mapping[str, str] = MappingProxyType({}), **settings: str) -> Result:
         values = {"APP_ENV": "production", "SECRET_KEY": SECRET_KEY, "DATABASE_URL": self.database_url} | settings
-        for name, value in values.items():
-            self.monkeypatch.setenv(name, value)
-        return CliRunner().invoke(main, arguments(changes))
+        return self.invoke(arguments(changes), values)
 
     def refuses(self, **settings: str) -> str:
         """Check that it ends with one line, and return that line."""
-        ended = self.make_admin({}, **settings)
-        assert ended.exit_code == 1
-        assert isinstance(ended.exception, SystemExit), ended.exception
-        return one_line(ended.output)
+        return refusal(self.make_admin({}, **settings))
+
+    def refuses_to_run(self, env: Mapping[str, str]) -> str:
+        """Check that `postern run` ends with one line before it begins anything, and return that line."""
+        return refusal(self.invoke(["run", "--bind", "127.0.0.1:0"], env))
+
+    def invoke(self, words: list[str], env: Mapping[str, str]) -> Result:
+        for name, value in env.items():
+            self.monkeypatch.setenv(name, value)
+        return CliRunner().invoke(main, words)
+
+
+def refusal(ended: Result) -> str:
+    """Check that a command has said nothing but, at its end, one line on standard error, and return that line."""
+    assert ended.exit_code == 1
+    assert isinstance(ended.exception, SystemExit), ended.exception
+    assert ended.output == f"{ended.exception.code}\n"  # which Python would say on standard error
+    return one_line(ended.output)
 
 
 @pytest.fixture
@@ -227,15 +239,15 @@ KEY_FAULTS = {
 @pytest.mark.parametrize(("token_keys", "said"), KEY_FAULTS.values(), ids=KEY_FAULTS.keys())
 @pytest.mark.parametrize("app_env", ["production", "development", "testing"])
 def test_a_key_that_can_not_be_used_is_said_before_anything_is_started(
-    folder: Path, database_url: str, app_env: str, token_keys: str, said: str
+    command_here: CommandHere, tmp_path: Path, database_url: str, app_env: str, token_keys: str, said: str
 ) -> None:
-    (folder / "empty.pem").touch()
-    (folder / "public.pem").write_bytes(public_pem(pem("EdDSA")))
-    env = environment(APP_ENV=app_env, TOKEN_KEYS=token_keys, POSTERN_DATA_DIR=str(folder / "data"))
+    (tmp_path / "empty.pem").touch()
+    (tmp_path / "public.pem").write_bytes(public_pem(pem("EdDSA")))
+    env = {"APP_ENV": app_env, "TOKEN_KEYS": token_keys, "POSTERN_DATA_DIR": str(tmp_path / "data")}
     if app_env == "production":
         env |= {"SECRET_KEY": SECRET_KEY, "DATABASE_URL": database_url}
-    assert run_to_its_end("run", "--bind", "127.0.0.1:0", folder=folder, env=env).startswith(said)
-    assert not (folder / "data" / "postgres").exists()
+    assert command_here.refuses_to_run(env).startswith(said)
+    assert not (tmp_path / "data" / "postgres").exists()
 
 
 @pytest.mark.parametrize(("app_env", "good"), [("production", False), ("development", True)])
