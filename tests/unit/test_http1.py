@@ -34,8 +34,8 @@ def cut(stream: bytes, places: list[int]) -> list[bytes]:
 
 @settings(max_examples=1500, deadline=None)
 @given(STREAMS, st.lists(st.integers(0, 2000), max_size=12))
-def test_any_bytes_cut_anywhere_give_what_the_whole_gives(stream: bytes, places: list[int]) -> None:
-    whole, pieces = asyncio.run(exchange([stream])), asyncio.run(exchange(cut(stream, places)))
+async def test_any_bytes_cut_anywhere_give_what_the_whole_gives(stream: bytes, places: list[int]) -> None:
+    whole, pieces = await exchange([stream]), await exchange(cut(stream, places))
     assert (pieces.requests, pieces.sent, pieces.closed) == (whole.requests, whole.sent, whole.closed)
 
 
