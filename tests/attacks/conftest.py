@@ -11,7 +11,7 @@ from service.embedded import Cluster
 from tests.conftest import migrate
 from tests.support.accounts import PASSWORD, PASSWORD_HASH, Account
 from tests.support.attacks import SECRET_KEY, Arena, Attack, Database, Log, attacking
-from tests.support.processes import PROGRAMS, Running, environment, running, wait_until
+from tests.support.processes import PROGRAMS, Running, environment, running, unmeasured, wait_until
 from tests.support.sockets import ask
 
 
@@ -26,11 +26,13 @@ def arena_of(cluster: Cluster, name: str, folder: Path, *, servers: int, **setti
         "LOCK_SECONDS": "10",
         "STATEMENT_SECONDS": "10",
     }
-    env = environment(
-        APP_ENV="production",
-        SECRET_KEY=SECRET_KEY,
-        DATABASE_URL=cluster.url(name),
-        **{"RATE_LIMIT_ENABLED": "false"} | patient | settings,
+    env = unmeasured(
+        environment(
+            APP_ENV="production",
+            SECRET_KEY=SECRET_KEY,
+            DATABASE_URL=cluster.url(name),
+            **{"RATE_LIMIT_ENABLED": "false"} | patient | settings,
+        )
     )
     with contextlib.closing(Database(cluster.url(name))) as database, contextlib.ExitStack() as stack:
         processes = tuple(

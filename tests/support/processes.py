@@ -29,6 +29,14 @@ def environment(**values: str) -> dict[str, str]:
     return kept | ours | values
 
 
+def unmeasured(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a server that is asked so much that measuring its coverage is what would take the time.
+
+    What such a server runs is measured where an application answers in the process of the tests.
+    """
+    return {name: value for name, value in env.items() if not name.startswith("COV")}
+
+
 def wait_until(done: Callable[[], object], limit_seconds: float = LIMIT_SECONDS) -> None:
     deadline = time.monotonic() + limit_seconds
     while not done():
