@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from service.embedded import Cluster
-from tests.support.processes import PROGRAMS, Running, environment, running, wait_until
+from tests.support.processes import PROGRAMS, Running, environment, running, unmeasured, wait_until
 from tests.support.sockets import Connection, head
 
 SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF"
@@ -25,7 +25,8 @@ def impatient(database_url: str, cluster: Cluster, tmp_path: Path) -> Iterator[R
         STALL_SECONDS="1",
         SHUTDOWN_SECONDS="1",
     )
-    with running(PROGRAMS / "postern", "run", "--bind", "127.0.0.1:0", folder=tmp_path, env=env) as server:
+    started = running(PROGRAMS / "postern", "run", "--bind", "127.0.0.1:0", folder=tmp_path, env=unmeasured(env))
+    with started as server:
         yield server
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from tests.support.processes import PROGRAMS, Running, environment, running, wait_until
+from tests.support.processes import PROGRAMS, Running, environment, running, unmeasured, wait_until
 from tests.support.sockets import Answer, Connection, ask, dribble, head
 
 SECRET_KEY = "e2e-0123456789-abcdefghijklmnopqrstuvwxyz"
@@ -32,14 +32,16 @@ numbers = itertools.count(1)
 @pytest.fixture(scope="module")
 def env(database_url: str) -> dict[str, str]:
     """Production, with limits that a test can wait for."""
-    return environment(
-        APP_ENV="production",
-        SECRET_KEY=SECRET_KEY,
-        DATABASE_URL=database_url,
-        BODY_SECONDS="1",
-        STALL_SECONDS="1",
-        LOCK_SECONDS="10",
-        STATEMENT_SECONDS="10",
+    return unmeasured(
+        environment(
+            APP_ENV="production",
+            SECRET_KEY=SECRET_KEY,
+            DATABASE_URL=database_url,
+            BODY_SECONDS="1",
+            STALL_SECONDS="1",
+            LOCK_SECONDS="10",
+            STATEMENT_SECONDS="10",
+        )
     )
 
 
