@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Select, delete, select
+from sqlalchemy import CursorResult, Select, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from service.models import Comment, Post, User
 
@@ -42,3 +43,9 @@ class Hidden:
         batch = rows.with_for_update(skip_locked=True).cte("batch")
         statement = delete(model).where(model.id == batch.c.id)
         return cast(CursorResult[Any], await self._session.execute(statement)).rowcount
+
+
+def locked_in_order(row_id: InstrumentedAttribute[Any], rows: Any) -> Select[Any]:
+    """Return a statement that locks rows, given by their ids, in the order of these, and counts them."""
+    locked = select(row_id).where(row_id.in_(rows)).order_by(row_id).with_for_update().subquery()
+    return select(func.count()).select_from(locked)

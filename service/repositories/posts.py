@@ -25,6 +25,7 @@ from sqlalchemy import (
 from service.models import Comment, Post
 from service.paging import Listing, Part
 from service.repositories.authored import HIDDEN_AUTHORS, USERS, AuthoredReader, stored, with_author
+from service.repositories.hidden import locked_in_order
 from service.repositories.lists import Collection, Search
 
 HANGING_ROWS = 1000
@@ -74,6 +75,7 @@ class Posts(PostReader):
                 update(_TABLE).where(_C.id == post_id).values(is_removed=True, updated_at=_C.updated_at)
             )
         else:
+            await self._session.execute(_COMMENTS_LOCKED, {"post_id": post_id})
             await self._session.execute(delete(_TABLE).where(_C.id == post_id))
 
 
@@ -106,6 +108,7 @@ _HAS_MANY_COMMENTS = select(
     exists(select(literal_column("1")).where(Comment.post_id == bindparam("post_id")).offset(HANGING_ROWS).limit(1))
 )
 _WORDS = func.postern_words(bindparam("search", type_=Text))
+_COMMENTS_LOCKED = locked_in_order(Comment.id, select(Comment.id).where(Comment.post_id == bindparam("post_id")))
 _SEARCHED = select(func.plainto_tsquery("english", _WORDS)).scalar_subquery()
 _MATCHES = _C.search.op("@@")(_SEARCHED)
 _OF_AUTHOR = _C.author_id == bindparam("author_id", type_=BigInteger)

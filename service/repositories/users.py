@@ -27,6 +27,7 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
+    union,
     update,
 )
 from sqlalchemy import cast as sql_cast
@@ -36,6 +37,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from service.models import BlocklistEntry, Comment, Post, User
 from service.models.users import USERNAME_ORDER
 from service.paging import Listing, Part
+from service.repositories.hidden import locked_in_order
 from service.repositories.lists import Collection, Search
 
 # Any number, as long as all who may remove an admin take the same.
@@ -130,7 +132,10 @@ class Users(UserReader):
         much = tuple((await self._session.execute(_HANGS_MUCH, {"user_ids": user_ids})).scalars())
         if much:
             await self._session.execute(_HIDE, {"user_ids": much})
-        await self._session.execute(delete(User).where(User.id.in_(set(user_ids) - set(much))))
+        few = tuple(set(user_ids) - set(much))
+        for hanging in (_THEIR_POSTS_LOCKED, _HANGING_COMMENTS_LOCKED):
+            await self._session.execute(hanging, {"user_ids": few})
+        await self._session.execute(delete(User).where(User.id.in_(few)))
 
     async def lock_some(self, *, is_active: bool, but: int, limit: int) -> tuple[int, ...]:
         """Return the ids of ``limit`` accounts that are active, or not, and keep others from changing them."""
@@ -189,6 +194,17 @@ _HANGS_MUCH = select(User.id).where(
     _more_than_a_few(select(Post.id).where(Post.author_id == User.id))
     | _more_than_a_few(select(Comment.id).where(Comment.author_id == User.id))
     | _more_than_a_few(select(Comment.id).join(Post, Post.id == Comment.post_id).where(Post.author_id == User.id)),
+)
+# Two accounts that have commented on each other's posts may be deleted at once: each takes the rows that both would
+# remove in one order, where the cascades would take them crosswise.
+_THEIR_POSTS = select(Post.id).where(Post.author_id.in_(_THEIRS))
+_THEIR_POSTS_LOCKED = locked_in_order(Post.id, _THEIR_POSTS)
+_HANGING_COMMENTS_LOCKED = locked_in_order(
+    Comment.id,
+    union(
+        select(Comment.id).where(Comment.author_id.in_(_THEIRS)),
+        select(Comment.id).where(Comment.post_id.in_(_THEIR_POSTS)),
+    ),
 )
 # The names are free at once; no other account can have these, since neither is one.
 _HIDE = (
