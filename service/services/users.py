@@ -99,6 +99,7 @@ async def change_all(context: Context, principal: Principal, *, is_active: bool,
     Raises:
         AdminRequired: the caller is no administrator (any more).
     """
+    principal.require_admin()
     if is_active == to:
         return 0
 
@@ -116,6 +117,7 @@ async def delete_all(context: Context, principal: Principal, *, is_active: bool)
     Raises:
         AdminRequired: the caller is no administrator (any more).
     """
+    principal.require_admin()
 
     async def act(work: UnitOfWork, user_ids: tuple[int, ...]) -> None:
         await work.users.remove(*user_ids)
@@ -133,7 +135,6 @@ async def _all_but_the_caller(
 
     The caller is an active admin in each of them, so that the last one is never touched.
     """
-    principal.require_admin()
     done = 0
     while True:
         async with context.transaction() as work:
