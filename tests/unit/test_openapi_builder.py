@@ -7,7 +7,7 @@ from flask import Blueprint, Flask
 from pydantic import BaseModel, ConfigDict, Field
 from service.errors import EmailTaken, NotFound, PreconditionFailed
 from service.web.openapi.document import About, build
-from service.web.openapi.schemas import example_of
+from service.web.openapi.schemas import NO_NULL, example_of
 from service.web.operations import body, describe, documented, query, returns
 
 Node = dict[str, Any]
@@ -139,7 +139,7 @@ def test_a_query_s_members_are_parameters_with_their_defaults(document: Node) ->
         "in": "query",
         "required": True,
         "description": "Which ones.",
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "pattern": NO_NULL},
         "example": "black",
     }
     assert page == {
@@ -153,7 +153,12 @@ def test_a_query_s_members_are_parameters_with_their_defaults(document: Node) ->
 def test_schemas_of_bodies_and_answers_have_no_default_and_no_title(document: Node) -> None:
     schemas = document["components"]["schemas"]
 
-    assert schemas["NewCat"]["properties"]["name"] == {"type": "string", "maxLength": 9, "examples": ["Tom"]}
+    assert schemas["NewCat"]["properties"]["name"] == {
+        "type": "string",
+        "maxLength": 9,
+        "pattern": NO_NULL,
+        "examples": ["Tom"],
+    }
     assert schemas["Cat"]["required"] == ["id", "name"]
     assert schemas["Cat"]["properties"]["colour"] == {"type": "string", "enum": ["black", "white"]}
     assert "title" not in schemas["Cat"]

@@ -19,7 +19,11 @@ class Login(Body):
 
     title_when_absent: ClassVar = "Email and password required"
 
-    email: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), Field(examples=["ann@example.com"])]
+    email: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1),
+        Field(json_schema_extra={"pattern": r"^[^\x00]*[^\x00\s][^\x00]*$", "examples": ["ann@example.com"]}),
+    ]
     password: Password
 
 

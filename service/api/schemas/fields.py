@@ -67,7 +67,8 @@ def _boolean(value: Any) -> Any:
     return value
 
 
-# The pattern is what all kinds of regular expressions understand: no white space, and of ASCII's signs only three.
+# The pattern is what all kinds of regular expressions understand: no white space, no control characters, and of ASCII's
+# signs only three.
 Username = Annotated[
     str,
     AfterValidator(_username),
@@ -77,7 +78,7 @@ Username = Annotated[
             "description": "Letters and digits of any script, `_`, `.` and `-`; the length is that of its NFC.",
             "minLength": 3,
             "maxLength": 80,
-            "pattern": r"^[^\s!-,/:-@\[-^`{-~]+$",
+            "pattern": r"^[^\s\x00-,/:-@\[-^`{-\xa0]+$",
             "examples": ["ann"],
         }
     ),

@@ -54,7 +54,6 @@ ALWAYS = (
 )
 """What any request may meet; it may have a body, too, where none is asked for."""
 OF_A_TOKEN = (TokenMissing, TokenExpired, InvalidToken, WrongTokenType, TokenRevoked)
-OF_A_KEY = (IdempotencyInProgress, IdempotencyKeyReused)
 BESIDE = (NotFound, MethodNotAllowed)
 """What is answered at other paths and methods than those of the document."""
 
@@ -300,7 +299,9 @@ def _refusals(route: Route) -> set[type[ServiceError]]:
         (NotFound,): route.arguments,
         OF_A_TOKEN: operation.bearer in ("access", "refresh"),
         (RateLimited,): operation.limited,
-        OF_A_KEY: operation.idempotent,
+        (IdempotencyInProgress,): operation.idempotent,
+        # Of somebody without a name, key and request together are the key: with another request it is another one.
+        (IdempotencyKeyReused,): operation.idempotent and operation.bearer,
         operation.refusals: True,
     }
     return {kind for kinds, applies in parts.items() if applies for kind in kinds}

@@ -12,6 +12,7 @@ from pydantic_core import core_schema
 Schema = dict[str, Any]
 
 REFERENCE = "#/components/schemas/"
+NO_NULL = r"^[^\x00]*$"
 FORMATS = {"date-time": "2026-01-31T09:30:00Z", "uuid": "01961f7e-5c1a-7b3e-9d55-0c2f6a1b7e42"}
 
 
@@ -27,6 +28,11 @@ class _QuerySchemas(GenerateJsonSchema):
         json_schema = super().model_schema(schema)
         json_schema.pop("title", None)
         return json_schema
+
+    def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
+        """Return the schema of a text; what is sent to us never holds U+0000 (`json_body`)."""
+        found = super().str_schema(schema)
+        return {"pattern": NO_NULL, **found} if self.mode == "validation" else found
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         """Return `type: [..., "null"]` where the type is a single word, and a choice otherwise."""
