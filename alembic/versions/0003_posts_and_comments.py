@@ -98,7 +98,7 @@ def upgrade() -> None:
         "idempotency_keys",
         sa.Column("scope", sa.LargeBinary, nullable=False),
         sa.Column("request", sa.LargeBinary, nullable=False),
-        sa.Column("user_id", sa.BigInteger, nullable=True),
+        sa.Column("user_id", sa.BigInteger, nullable=False),
         sa.Column("status", sa.BigInteger, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("location", sa.Text, nullable=False),

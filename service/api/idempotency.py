@@ -71,7 +71,6 @@ def _once(body: BaseModel, principal: Principal | None, rendered: Callable[[Any]
     return Once(
         scopes=seals.digests("idempotency key", _content(whose)),
         requests=seals.digests("idempotent request", _content(asked)),
-        user_id=principal.id if principal else None,
         lifetime=datetime.timedelta(seconds=lifetime),
         answer=rendered,
     )

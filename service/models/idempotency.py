@@ -13,7 +13,8 @@ from service.models.base import Base
 class KeptAnswer(Base):
     """What was answered to a request with an `Idempotency-Key`, until ``expires_at``.
 
-    ``scope`` is a keyed digest of whose key it is and for which route, ``request`` one of what was asked.
+    ``scope`` is a keyed digest of whose key it is and for which route, ``request`` one of what was asked. The answer is
+    about something of this user's, or about the new account itself, and goes with it.
     """
 
     __tablename__ = "idempotency_keys"
@@ -21,7 +22,7 @@ class KeptAnswer(Base):
 
     scope: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     request: Mapped[bytes] = mapped_column(LargeBinary)
-    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     status: Mapped[int]
     body: Mapped[str] = mapped_column(Text)
     location: Mapped[str] = mapped_column(Text)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import DateTime, Table, func, select, text
+from sqlalchemy import ARRAY, BigInteger, DateTime, Table, func, select
+from sqlalchemy import cast as cast_sql
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -37,21 +38,25 @@ class AnswerReader:
     async def find(self, scopes: Sequence[bytes]) -> tuple[bytes, Answer] | None:
         """Return the digest of the request and the answer that are kept under one of these scopes."""
         statement = select(_C.request, _C.status, _C.body, _C.location, _C.etag)
-        row = (await self._session.execute(statement.where(_C.scope.in_(scopes), _C.expires_at > _NOW))).one_or_none()
+        row = (await self._session.execute(statement.where(_C.scope.in_(scopes), _C.expires_at > _NOW))).first()
         return (row.request, Answer(row.status, row.body, row.location, row.etag)) if row else None
 
 
 class Answers(AnswerReader):
     """What can be done to the collection, inside a transaction."""
 
-    async def try_lock(self, scope: bytes) -> bool:
-        """Keep others from answering under this scope until the transaction ends; tell whether nobody else is at it."""
-        key = int.from_bytes(scope[:8], signed=True)
-        found = await self._session.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": key})
-        return bool(found.scalar_one())
+    async def try_lock(self, scopes: Sequence[bytes]) -> bool:
+        """Keep others from answering under one of these scopes until the transaction ends; tell whether nobody is.
+
+        All of them: in the middle of a change of secrets, two processes have the same scopes in another order.
+        """
+        keys = sorted(int.from_bytes(scope[:8], signed=True) for scope in scopes)
+        key = func.unnest(cast_sql(keys, ARRAY(BigInteger))).column_valued("key")
+        locked = func.bool_and(func.pg_try_advisory_xact_lock(key))
+        return bool((await self._session.execute(select(locked))).scalar_one())
 
     async def keep(
-        self, scope: bytes, request: bytes, answer: Answer, *, user_id: int | None, lifetime: datetime.timedelta
+        self, scope: bytes, request: bytes, answer: Answer, *, user_id: int, lifetime: datetime.timedelta
     ) -> None:
         """Keep an answer, in the place of one that has expired."""
         values: dict[str, Any] = {

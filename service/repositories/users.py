@@ -34,7 +34,7 @@ from sqlalchemy import cast as sql_cast
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from service.models import BlocklistEntry, Comment, Post, User
+from service.models import BlocklistEntry, Comment, KeptAnswer, Post, User
 from service.models.users import USERNAME_ORDER
 from service.paging import Listing, Part
 from service.repositories.hidden import locked_in_order
@@ -132,6 +132,7 @@ class Users(UserReader):
         much = tuple((await self._session.execute(_HANGS_MUCH, {"user_ids": user_ids})).scalars())
         if much:
             await self._session.execute(_HIDE, {"user_ids": much})
+            await self._session.execute(delete(KeptAnswer).where(KeptAnswer.user_id.in_(much)))
         few = tuple(set(user_ids) - set(much))
         for hanging in (_THEIR_POSTS_LOCKED, _HANGING_COMMENTS_LOCKED):
             await self._session.execute(hanging, {"user_ids": few})

@@ -25,5 +25,5 @@ async def write(context: Context, principal: Principal, post_id: uuid.UUID, *, b
         if comment is None:
             await current(work, principal)
             raise NotFound
-        await once.keep(work, comment)
+        await once.keep(work, comment, user_id=principal.id)
     return comment

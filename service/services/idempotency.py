@@ -34,7 +34,6 @@ class Once:
 
     scopes: tuple[bytes, ...]
     requests: tuple[bytes, ...]
-    user_id: int | None
     lifetime: datetime.timedelta
     answer: Callable[[Any], Answer]
 
@@ -47,15 +46,15 @@ class Once:
             IdempotencyKeyReused: the key stands for another request.
         """
         if self.scopes:
-            if not await work.answers.try_lock(self.scopes[0]):
+            if not await work.answers.try_lock(self.scopes):
                 raise IdempotencyInProgress
             await self.look(work.answers)
 
-    async def keep(self, work: UnitOfWork, result: Any) -> None:
-        """Keep the answer to what the use case returns."""
+    async def keep(self, work: UnitOfWork, result: Any, *, user_id: int) -> None:
+        """Keep the answer to what the use case returns, as long as this account is there."""
         if self.scopes:
             answer, (scope, *_), (request, *_) = self.answer(result), self.scopes, self.requests
-            await work.answers.keep(scope, request, answer, user_id=self.user_id, lifetime=self.lifetime)
+            await work.answers.keep(scope, request, answer, user_id=user_id, lifetime=self.lifetime)
 
     async def look(self, answers: AnswerReader) -> None:
         """See whether there is an answer already, before anything dear is done for another one.
@@ -77,7 +76,7 @@ def _unasked(result: Any) -> Answer:
     raise AssertionError("nobody asks for an answer that is not kept")
 
 
-ALWAYS = Once((), (), None, datetime.timedelta(), _unasked)
+ALWAYS = Once((), (), datetime.timedelta(), _unasked)
 """Of a request without a key: each has its effect."""
 
 __all__ = ["ALWAYS", "AlreadyAnswered", "Answer", "Once"]

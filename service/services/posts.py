@@ -25,7 +25,7 @@ async def write(context: Context, principal: Principal, *, title: str, body: str
         post = await work.posts.add(new_id(), author_id=principal.id, title=title, body=body)
         if post is None:
             raise InvalidToken
-        await once.keep(work, post)
+        await once.keep(work, post, user_id=principal.id)
     return post
 
 

@@ -38,7 +38,7 @@ async def register(
     async with context.transaction() as work:
         await once.begin(work)
         user = await work.users.add(username=username, email=email, password_hash=password_hash, role=role)
-        await once.keep(work, user)
+        await once.keep(work, user, user_id=user.id)
     return user
 
 

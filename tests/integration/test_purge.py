@@ -25,8 +25,8 @@ ROWS = {
     "token_blocklist": "(id, expires_at) SELECT gen_random_uuid(), now() + $1::interval",
     "rate_counts": "(key, count, expires_at) SELECT gen_random_uuid(), 1, now() + $1::interval",
     "login_failures": "(account, network, expires_at) SELECT gen_random_uuid(), '', now() + $1::interval",
-    "idempotency_keys": "(scope, request, status, body, location, etag, expires_at)"
-    " SELECT uuid_send(gen_random_uuid()), '', 201, '', '', '', now() + $1::interval",
+    "idempotency_keys": "(user_id, scope, request, status, body, location, etag, expires_at)"
+    " SELECT id, uuid_send(gen_random_uuid()), '', 201, '', '', '', now() + $1::interval FROM users",
 }
 PAST, FUTURE = "-1 second", "1 hour"
 
