@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from operator import attrgetter
 
 from service.context import Context
 from service.errors import ServiceError
@@ -21,9 +22,10 @@ async def purge(context: Context) -> int:
     """Remove all that is over, in batches; return how many rows. Nothing is done while another process is at it."""
     removed = 0
     while True:
-        async with context.transaction() as work:
-            alone = await work.expired.try_lock()
-            batch = await work.expired.remove(limit=BATCH) + await work.hidden.remove(limit=BATCH) if alone else 0
+        batch = 0
+        for over in (attrgetter("expired"), attrgetter("hidden")):
+            async with context.transaction() as work:
+                batch += await over(work).remove(limit=BATCH) if await work.expired.try_lock() else 0
         removed += batch
         if not batch:
             return removed
