@@ -28,6 +28,7 @@ USERNAME_ORDER = 'left(username_key COLLATE "C", 80)'
 class User(Base):
     """An account. The keys are what makes a name or an email the same as another's (SQL function `postern_fold`).
 
+    ``updated_at`` is the time of the change itself, which may have waited for another: not that of its transaction.
     ``is_removed`` hides one on which too much hangs to go with it at once (ADR 9).
     """
 
@@ -51,7 +52,7 @@ class User(Base):
     role: Mapped[str] = mapped_column(Text, server_default="user")
     is_active: Mapped[bool] = mapped_column(server_default=true())
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
-    updated_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    updated_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now(), onupdate=func.clock_timestamp())
     is_removed: Mapped[bool] = mapped_column(server_default=false())
     username_key: Mapped[str] = mapped_column(Text, Computed("postern_fold(username)", persisted=True), deferred=True)
     email_key: Mapped[str] = mapped_column(Text, Computed("postern_fold(email)", persisted=True), deferred=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Select, delete, exists, func, select
+from sqlalchemy import CursorResult, Select, delete, exists, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from service.models import Comment, Post, Session, User
+from service.models import Comment, KeptAnswer, Post, Session, User
 
 _HIDDEN_USERS = select(User.id).where(User.is_removed)
 _HIDDEN_POSTS = select(Post.id).where(Post.is_removed)
@@ -18,6 +18,7 @@ _WITHOUT_ANYTHING = (
     ~exists().where(Post.author_id == User.id),
     ~exists().where(Comment.author_id == User.id),
     ~exists().where(Session.user_id == User.id),
+    ~exists().where(KeptAnswer.user_id == User.id),
 )
 _IN_ORDER: tuple[tuple[Any, Select[Any]], ...] = (
     (Comment, select(Comment.id).where(Comment.post_id.in_(_HIDDEN_POSTS))),
@@ -26,6 +27,7 @@ _IN_ORDER: tuple[tuple[Any, Select[Any]], ...] = (
     (Post, _HIDDEN_POSTS.where(_BARE)),
     (Post, _THEIR_POSTS.where(_BARE)),
     (Session, select(Session.id).where(Session.user_id.in_(_HIDDEN_USERS))),
+    (KeptAnswer, select(KeptAnswer.scope).where(KeptAnswer.user_id.in_(_HIDDEN_USERS))),
     (User, _HIDDEN_USERS.where(*_WITHOUT_ANYTHING)),
 )
 
@@ -49,7 +51,7 @@ class Hidden:
 
     async def _delete(self, model: Any, rows: Select[Any]) -> int:
         batch = rows.with_for_update(skip_locked=True).cte("batch")
-        statement = delete(model).where(model.id == batch.c.id)
+        statement = delete(model).where(inspect(model).primary_key[0].in_(select(batch)))
         return cast(CursorResult[Any], await self._session.execute(statement)).rowcount
 
 

@@ -12,17 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
-    CTE,
     ColumnElement,
-    CompoundSelect,
     FromClause,
     Integer,
     Row,
     Select,
     Table,
     bindparam,
+    exists,
     func,
-    literal_column,
     select,
     true,
     tuple_,
@@ -33,10 +31,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.paging import COUNTED_ROWS, Listing, Part, Position
 
 SCANNED_ROWS = 2000
-"""How many rows a search looks at, in the list's order, before it turns to its index."""
+"""How many rows a search looks at at least, in the list's order, before it turns to its index."""
 
 OFTEN = 10
-"""What at least one row of so many matches is faster counted without the index."""
+"""What at least one row of so many matches is faster found and counted without the index."""
+
+_ROWS, _SCANNED = bindparam("rows", type_=Integer), bindparam("scanned", type_=Integer)
 
 Condition = Callable[[Any], ColumnElement[bool]]
 """Of the columns that it is given."""
@@ -78,7 +78,7 @@ class Collection:
         """Return a part of the list, and with a page the count of the whole; None when there is no such parent.
 
         ``search`` is the name of a search and the text to look for; ``filters`` are those of the collection, by name:
-        one that is None does not filter.
+        one that is None does not filter. Pages of a search are empty behind `COUNTED_ROWS`, whatever there is.
         """
         values = {name: value for name, value in filters.items() if value is not None}
         how, names = search[0] if search else "", frozenset(values)
@@ -86,6 +86,10 @@ class Collection:
             values["search"] = search[1]
         statement = self._statement((part.sort, how, names, part.after is not None))
         window = {"rows": part.size + 1, "offset": part.offset} | self._place(part.sort, part.after)
+        if search:
+            # Behind what is counted a search has no pages: to find the place of one takes all matches.
+            window["rows"] *= part.offset < COUNTED_ROWS
+            window["scanned"] = SCANNED_ROWS + OFTEN * min(part.offset + part.size, COUNTED_ROWS)
         found = tuple(await session.execute(statement, values | window))
         if self.parent is not None and not found:
             return None
@@ -116,25 +120,11 @@ class Collection:
     def _count(self, how: str, filters: frozenset[str]) -> Select[Any]:
         shape = (how, filters)
         if shape not in self._built:
-            some: Select[Any] = (
-                select(literal_column("1").label("one")).select_from(self.table).where(*self._conditions(filters))
-            )
-            counted = (self._searched_rows(some, self.searches[how]) if how else some).limit(COUNTED_ROWS + 1)
-            self._built[shape] = select(func.count()).select_from(counted.subquery())
+            rows: Select[Any] = select(self.table.c.id).where(*self._conditions(filters))
+            counted = self._matching(rows, self.searches[how]) if how else _number_of(rows.limit(COUNTED_ROWS + 1))
+            self._built[shape] = select(counted)
         statement: Select[Any] = self._built[shape]
         return statement
-
-    def _searched_rows(self, some: Select[Any], search: Search) -> CompoundSelect[Any]:
-        """Return the rows that a search finds, in no order: one after another where many match, else by the index.
-
-        Which it is, a sample says; a condition in `IS TRUE` is one that no index knows.
-        """
-        key, row_id = next(iter(self.sorts.values())), self.table.c.id
-        sample = _in_order(some.with_only_columns(*search.columns), "-", key, row_id).limit(SCANNED_ROWS).cte("sample")
-        matching = select(func.count()).select_from(sample).where(search.test(sample.c)).scalar_subquery()
-        often = matching >= SCANNED_ROWS // OFTEN
-        by_scan = some.where(search.test(self.table.c).is_(True), often)
-        return union_all(by_scan, some.where(search.indexed, ~often))
 
     def _conditions(self, filters: frozenset[str]) -> list[ColumnElement[bool]]:
         return [*self.visible, *(self.filters[name] for name in sorted(filters))]
@@ -162,15 +152,33 @@ class Collection:
         words that are nowhere: so the first way is gone so far, and the second only when that was not enough.
         """
         key, row_id = self.sorts[sort.removeprefix("-")], self.table.c.id
-        first = _in_order(picked.add_columns(*search.columns), sort, key, row_id).limit(SCANNED_ROWS).cte("first")
-        near = _of(first, sort).where(search.test(first.c)).cte("near")
-        is_whole = select(func.count()).select_from(first).scalar_subquery() < SCANNED_ROWS
-        is_full = select(func.count()).select_from(near).scalar_subquery() == bindparam("rows", type_=Integer)
-        enough = is_whole | is_full
+        in_order = _in_order(picked.add_columns(*search.columns), sort, key, row_id)
+        window = in_order.limit(_SCANNED).subquery()
+        near = _of(window, sort).where(search.test(window.c)).cte("near")
+        is_full = _number_of(select(near)) == _ROWS
+        is_whole = ~exists(in_order.offset(_SCANNED).limit(1))
+        enough = is_full | is_whole
         found = picked.where(search.indexed, ~enough).cte("found").prefix_with("MATERIALIZED")
         far = _of(found, sort).subquery()
         both = union_all(select(near).where(enough), select(far)).subquery()
         return select(both.c.id, both.c.key)
+
+    def _matching(self, rows: Select[Any], search: Search) -> ColumnElement[int]:
+        """Return how many rows a search finds, `COUNTED_ROWS` and one at most.
+
+        What matches often, as a sample says, is counted row by row; but only so far, since the newest rows need not be
+        like the others. What that does not settle is counted by the index.
+        """
+        key, row_id = next(iter(self.sorts.values())), self.table.c.id
+        in_order = _in_order(rows.add_columns(*search.columns), "-", key, row_id)
+        sample = in_order.limit(SCANNED_ROWS).subquery()
+        often = _number_of(select(sample.c.id).where(search.test(sample.c))) >= SCANNED_ROWS // OFTEN
+        window = in_order.limit(COUNTED_ROWS * OFTEN).subquery()
+        near = select(window.c.id).where(search.test(window.c), often).limit(COUNTED_ROWS + 1)
+        counted = select(_number_of(near).label("rows")).cte("counted").prefix_with("MATERIALIZED")
+        settled = select(counted.c.rows).scalar_subquery()
+        far = rows.where(search.indexed, settled <= COUNTED_ROWS).limit(COUNTED_ROWS + 1)
+        return func.greatest(settled, _number_of(far))
 
     def _shown(self, sort: str, picked: Select[Any]) -> Select[Any]:
         """Return the rows themselves in the list's order, with what is shown beside them."""
@@ -191,10 +199,14 @@ def _in_order(statement: Select[Any], sort: str, *columns: ColumnElement[Any]) -
 
 
 def _cut(statement: Select[Any]) -> Select[Any]:
-    return statement.limit(bindparam("rows", type_=Integer)).offset(bindparam("offset", type_=Integer))
+    return statement.limit(_ROWS).offset(bindparam("offset", type_=Integer))
 
 
-def _of(rows: CTE, sort: str) -> Select[Any]:
+def _number_of(rows: Select[Any]) -> ColumnElement[int]:
+    return select(func.count()).select_from(rows.subquery()).scalar_subquery()
+
+
+def _of(rows: FromClause, sort: str) -> Select[Any]:
     return _cut(_in_order(select(rows.c.id, rows.c.key), sort, rows.c.key, rows.c.id))
 
 

@@ -18,13 +18,13 @@ from sqlalchemy import (
     Table,
     bindparam,
     func,
-    insert,
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.models import Session
+from service.models import BlocklistEntry, Session
 
 LISTED_SESSIONS = 1000
 
@@ -134,12 +134,14 @@ class Sessions(SessionReader):
         statement = update(Session).where(Session.id == session_id, Session.user_id == user_id, *_alive())
         return await self._changed(statement.values(ended_at=_NOW).returning(Session)) is not None
 
-    async def end_all(self, *user_ids: int, but: uuid.UUID | None = None) -> tuple[uuid.UUID, ...]:
-        """End each session of these users, but for one; return the ids of those that had been alive."""
-        statement = update(Session).where(Session.user_id.in_(user_ids), *_alive())
+    async def end_all(self, *user_ids: int, blocked_for: datetime.timedelta, but: uuid.UUID | None = None) -> None:
+        """End each session of these users, but for one, and refuse its access tokens, ``blocked_for`` so long."""
+        theirs = update(Session).where(Session.user_id.in_(user_ids), *_alive())
         if but is not None:
-            statement = statement.where(Session.id != but)
-        return tuple((await self._session.execute(statement.values(ended_at=_NOW).returning(Session.id))).scalars())
+            theirs = theirs.where(Session.id != but)
+        ended = theirs.values(ended_at=_NOW).returning(Session.id).cte("ended")
+        blocked = insert(BlocklistEntry).from_select(["id", "expires_at"], select(ended.c.id, _NOW + blocked_for))
+        await self._session.execute(blocked.on_conflict_do_nothing())
 
     async def _changed(self, statement: Any) -> Session | None:
         """Run a statement for one row; over what was read before, since the session hands out one object for a row."""

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Executable,
+    Integer,
     Row,
     Select,
     Table,
@@ -34,7 +35,7 @@ from sqlalchemy import cast as sql_cast
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from service.models import BlocklistEntry, Comment, KeptAnswer, Post, User
+from service.models import BlocklistEntry, Comment, KeptAnswer, Post, Session, User
 from service.models.users import USERNAME_ORDER
 from service.paging import Listing, Part
 from service.repositories.hidden import locked_in_order
@@ -45,7 +46,9 @@ ADMINS_LOCK = 7_365_736_365_002
 TRIGRAM = 3
 LAST_CHARACTER = 0x10FFFF
 HANGING_ROWS = 500
-"""With more posts or comments than these an account is hidden at once, and they are removed in batches (ADR 9)."""
+"""Accounts that are deleted together may have so many posts, comments, sessions and kept answers each, divided by their
+number; one that has more is hidden at once, and they are removed in batches (ADR 9).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +88,12 @@ class UserReader:
         return TokenHolder(row[0], revoked=row[1]) if row else None
 
     async def part(self, part: Part, *, search: str | None = None, is_active: bool | None = None) -> Listing[Row[Any]]:
-        """Return a part of the list; ``search`` is a part of the username, its beginning if that is under 3 characters.
+        """Return a part of the list; ``search`` is a part of the username, its beginning if that is under 3 characters,
+        in Unicode's NFKC.
 
         The rows have the columns of an account, less its hash.
         """
-        how = None if not search else ("beginning" if len(search) < TRIGRAM else "part", search)
+        how = ("beginning" if len(search) < TRIGRAM else "part", search) if search else None
         listing = await _LIST.part(self._session, part, how, is_active=is_active)
         assert listing is not None  # noqa: S101 - there is no parent
         return listing
@@ -129,13 +133,13 @@ class Users(UserReader):
 
     async def remove(self, *user_ids: int) -> None:
         """Delete these accounts with what hangs on them; where that is much, they are hidden, and `Hidden` does it."""
-        much = tuple((await self._session.execute(_HANGS_MUCH, {"user_ids": user_ids})).scalars())
+        hanging = {"user_ids": user_ids, "limit": HANGING_ROWS // max(1, len(user_ids))}
+        much = tuple((await self._session.execute(_HANGS_MUCH, hanging)).scalars())
         if much:
             await self._session.execute(_HIDE, {"user_ids": much})
-            await self._session.execute(delete(KeptAnswer).where(KeptAnswer.user_id.in_(much)))
         few = tuple(set(user_ids) - set(much))
-        for hanging in (_THEIR_POSTS_LOCKED, _HANGING_COMMENTS_LOCKED):
-            await self._session.execute(hanging, {"user_ids": few})
+        for rows in (_THEIR_POSTS_LOCKED, _HANGING_COMMENTS_LOCKED):
+            await self._session.execute(rows, {"user_ids": few})
         await self._session.execute(delete(User).where(User.id.in_(few)))
 
     async def lock_some(self, *, is_active: bool, but: int, limit: int) -> tuple[int, ...]:
@@ -176,7 +180,7 @@ def _found_by(column: InstrumentedAttribute[str]) -> Executable:
 
 
 def _more_than_a_few(hanging: Select[Any]) -> ColumnElement[bool]:
-    return exists(hanging.offset(HANGING_ROWS).limit(1))
+    return exists(hanging.offset(bindparam("limit", type_=Integer)).limit(1))
 
 
 # What every login and every request with a token runs is built once: to build it anew takes as long as to run it.
@@ -194,7 +198,9 @@ _HANGS_MUCH = select(User.id).where(
     User.id.in_(_THEIRS),
     _more_than_a_few(select(Post.id).where(Post.author_id == User.id))
     | _more_than_a_few(select(Comment.id).where(Comment.author_id == User.id))
-    | _more_than_a_few(select(Comment.id).join(Post, Post.id == Comment.post_id).where(Post.author_id == User.id)),
+    | _more_than_a_few(select(Comment.id).join(Post, Post.id == Comment.post_id).where(Post.author_id == User.id))
+    | _more_than_a_few(select(Session.id).where(Session.user_id == User.id))
+    | _more_than_a_few(select(KeptAnswer.scope).where(KeptAnswer.user_id == User.id)),
 )
 # Two accounts that have commented on each other's posts may be deleted at once: each takes the rows that both would
 # remove in one order, where the cascades would take them crosswise.

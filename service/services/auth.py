@@ -181,7 +181,7 @@ async def _end_if_reused(work: UnitOfWork, context: Context, claims: Claims) -> 
 
 async def _renew_session(work: UnitOfWork, context: Context, principal: Principal) -> TokenPair:
     """End the user's other sessions, and give the one in use a pair of a new generation."""
-    await sessions.block(work, context, *await work.sessions.end_all(principal.id, but=principal.session_id))
+    await sessions.end_all_of(work, context, principal.id, but=principal.session_id)
     before = await work.sessions.lock(principal.session_id)
     if before is None or generation(before.refresh_jti) != principal.generation:
         raise TokenRevoked  # by another change of the password, meanwhile

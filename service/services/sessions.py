@@ -42,7 +42,7 @@ async def end_all(context: Context, principal: Principal) -> None:
     async with context.transaction() as work:
         # Whoever ends several sessions of a user is alone at it: rows taken crosswise would be a deadlock.
         await work.users.lock(principal.id)
-        await block(work, context, *await work.sessions.end_all(principal.id))
+        await end_all_of(work, context, principal.id)
 
 
 async def log_out(context: Context, principal: Principal) -> None:
@@ -52,10 +52,18 @@ async def log_out(context: Context, principal: Principal) -> None:
         await block(work, context, principal.session_id)
 
 
+async def end_all_of(work: UnitOfWork, context: Context, *user_ids: int, but: uuid.UUID | None = None) -> None:
+    """End each session of these users, but for one, and refuse all its access tokens from now on."""
+    await work.sessions.end_all(*user_ids, blocked_for=_blocked_for(context), but=but)
+
+
 async def block(work: UnitOfWork, context: Context, *session_ids: uuid.UUID) -> None:
     """Refuse all access tokens of these sessions from now on."""
-    longest = datetime.timedelta(seconds=context.settings.access_token_seconds)
-    await work.blocklist.add(session_ids, lifetime=longest + MARGIN)
+    await work.blocklist.add(session_ids, lifetime=_blocked_for(context))
+
+
+def _blocked_for(context: Context) -> datetime.timedelta:
+    return datetime.timedelta(seconds=context.settings.access_token_seconds) + MARGIN
 
 
 def new_pair(context: Context, refresh_jti: uuid.UUID) -> NewPair:

@@ -70,7 +70,7 @@ async def change(
         was_active = user.is_active
         changed = await work.users.change(user_id, changes)
         if was_active and not changed.is_active:
-            await sessions.block(work, context, *await work.sessions.end_all(user_id))
+            await sessions.end_all_of(work, context, user_id)
     return changed
 
 
@@ -106,7 +106,7 @@ async def change_all(context: Context, principal: Principal, *, is_active: bool,
     async def act(work: UnitOfWork, user_ids: tuple[int, ...]) -> None:
         await work.users.set_active(user_ids, is_active=to)
         if not to:
-            await sessions.block(work, context, *await work.sessions.end_all(*user_ids))
+            await sessions.end_all_of(work, context, *user_ids)
 
     return await _all_but_the_caller(context, principal, is_active, act)
 

@@ -96,6 +96,7 @@ def body(model: type[BaseModel]) -> Callable[[View], View]:
         @wraps(view)
         async def with_body(**arguments: Any) -> Any:
             value = json_body.parse(request.get_data())
+            refuse_malformed_query()
             if not takes_query:
                 _refuse_parameters()
             return await view(body=_validated(model, value), **arguments)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from service.api.schemas.bodies import Body, Changes, Query
 from service.api.schemas.fields import ABSENT, USERNAME_LIMIT, Boolean, Email, NewPassword, Nothing, RowId, Username
@@ -38,7 +39,8 @@ class UserQuery(ListQuery):
     sort: Literal["-created_at", "created_at", "username", "-username"] = "-created_at"
     search: Annotated[
         str,
-        Field(max_length=USERNAME_LIMIT, description="A part of the username; its beginning, under 3 characters."),
+        Field(max_length=4 * USERNAME_LIMIT, description="A part of the username; its beginning, under 3 characters."),
+        AfterValidator(lambda text: unicodedata.normalize("NFKC", text)),  # what is long as typed may be short as kept
     ] = ""
     is_active: Annotated[Boolean | Nothing, ABSENT] = None
 
