@@ -32,16 +32,14 @@ numbers = itertools.count(1)
 @pytest.fixture(scope="module")
 def env(database_url: str) -> dict[str, str]:
     """Production, with limits that a test can wait for."""
-    return unmeasured(
-        environment(
-            APP_ENV="production",
-            SECRET_KEY=SECRET_KEY,
-            DATABASE_URL=database_url,
-            BODY_SECONDS="1",
-            STALL_SECONDS="1",
-            LOCK_SECONDS="10",
-            STATEMENT_SECONDS="10",
-        )
+    return environment(
+        APP_ENV="production",
+        SECRET_KEY=SECRET_KEY,
+        DATABASE_URL=database_url,
+        BODY_SECONDS="1",
+        STALL_SECONDS="1",
+        LOCK_SECONDS="10",
+        STATEMENT_SECONDS="10",
     )
 
 
@@ -56,7 +54,8 @@ def server(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture
 def own_server(env: dict[str, str], tmp_path: Path) -> Iterator[Running]:
     """A process for a test that ends it."""
-    with running(PROGRAMS / "postern", "run", "--bind", "127.0.0.1:0", folder=tmp_path, env=env) as server:
+    started = running(PROGRAMS / "postern", "run", "--bind", "127.0.0.1:0", folder=tmp_path, env=unmeasured(env))
+    with started as server:
         yield server
 
 
