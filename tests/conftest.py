@@ -23,6 +23,7 @@ from tests.support.accounts import Accounts
 from tests.support.attempts import LOCKING
 from tests.support.hashing import Hashing
 from tests.support.instances import Instance, NewDatabase, Serve, client_of, connect, context_of, serving
+from tests.support.things import Things
 
 ROOT = Path(__file__).parent.parent
 SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF"
@@ -111,6 +112,12 @@ async def client(app: Edge, database: asyncpg.Connection) -> AsyncIterator[httpx
 def accounts(client: httpx.AsyncClient, database: asyncpg.Connection) -> Accounts:
     """Makes accounts, and logs them in over HTTP."""
     return Accounts(client, database)
+
+
+@pytest.fixture
+def things(client: httpx.AsyncClient, accounts: Accounts, database: asyncpg.Connection) -> Things:
+    """Makes users, posts and comments."""
+    return Things(client, accounts, database)
 
 
 @pytest.fixture(scope="session")
