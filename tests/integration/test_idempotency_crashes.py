@@ -1,0 +1,197 @@
+"""What a crash between an effect and its answer would leave: both the row and the kept answer, or neither."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+import pytest
+from tests.support.accounts import Accounts
+from tests.support.instances import Instance, NewDatabase, Serve, connect
+from tests.support.problems import assert_problem
+from tests.support.repeats import assert_same, is_replayed, send
+from tests.support.things import KINDS, Making, Things
+
+each = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture
+async def url(new_database: NewDatabase) -> str:
+    """A database of the test's own, in which it may break what it likes."""
+    return await new_database()
+
+
+@pytest.fixture
+async def own(url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def instance(serve: Serve, url: str) -> AsyncIterator[Instance]:
+    async with serve(url) as instance:
+        yield instance
+
+
+@pytest.fixture
+def things_there(instance: Instance, own: asyncpg.Connection) -> Things:
+    return Things(instance.client, Accounts(instance.client, own), own)
+
+
+@pytest.fixture
+async def making(instance: Instance, own: asyncpg.Connection, things_there: Things, kind: str) -> Making:
+    return await things_there.making(kind, await Accounts(instance.client, own).signed_in("ann"))
+
+
+async def kept(own: asyncpg.Connection) -> int:
+    count: int = await own.fetchval("SELECT count(*) FROM idempotency_keys")
+    return count
+
+
+@pytest.mark.parametrize(
+    ("kind", "sqlstate"),
+    [("user", "40001"), ("post", "40001"), ("comment", "40001"), ("post", "57P01"), ("post", "P0001")],
+    ids=["user", "post", "comment", "shut down", "bug"],
+)
+async def test_a_commit_that_fails_leaves_neither_row_nor_answer(
+    instance: Instance, own: asyncpg.Connection, things_there: Things, making: Making, kind: str, sqlstate: str
+) -> None:
+    before = await things_there.count(kind)
+    await own.execute(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN RAISE EXCEPTION 'not now' USING ERRCODE = '{sqlstate}'; END $$;"
+        "CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON idempotency_keys"
+        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()"
+    )
+
+    answer = await send(instance.client, making)
+
+    assert answer.status_code == (500 if sqlstate == "P0001" else 503)
+    assert (await things_there.count(kind), await kept(own)) == (before, 0)
+    await own.execute("DROP TRIGGER fail ON idempotency_keys")
+    assert_same(await send(instance.client, making), await send(instance.client, making))
+
+
+@each
+async def test_a_connection_that_dies_between_the_effect_and_the_answer_leaves_neither(
+    instance: Instance, own: asyncpg.Connection, things_there: Things, making: Making, kind: str
+) -> None:
+    before = await things_there.count(kind)
+    async with own.transaction():
+        await own.execute("LOCK TABLE idempotency_keys IN SHARE MODE")
+        pending = asyncio.create_task(send(instance.client, making))
+        await end_who_waits(own)
+        assert_problem(await pending, 503, "UNAVAILABLE")
+
+    assert (await things_there.count(kind), await kept(own)) == (before, 0)
+    assert_same(await send(instance.client, making), await send(instance.client, making))
+
+
+async def end_who_waits(own: asyncpg.Connection) -> None:
+    """Wait until somebody waits for a lock in this database, and end their connection."""
+    statement = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(5):
+        while not await own.fetch(statement):  # noqa: ASYNC110 - another process is waited for
+            await asyncio.sleep(0.01)
+
+
+@each
+async def test_a_client_that_leaves_meanwhile_finds_both_or_neither(
+    instance: Instance, own: asyncpg.Connection, things_there: Things, making: Making, kind: str
+) -> None:
+    before = await things_there.count(kind)
+    async with own.transaction():
+        await own.execute("LOCK TABLE idempotency_keys IN SHARE MODE")
+        pending = asyncio.create_task(send(instance.client, making))
+        async with asyncio.timeout(5):
+            while not await own.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):  # noqa: ASYNC110 - another process is waited for
+                await asyncio.sleep(0.01)
+        pending.cancel()
+        await asyncio.gather(pending, return_exceptions=True)
+
+    async with asyncio.timeout(5):
+        while (again := await send(instance.client, making)).status_code == 409:  # noqa: ASYNC110 - another process is waited for
+            await asyncio.sleep(0.01)
+    assert again.status_code == 201
+    assert (await things_there.count(kind), await kept(own)) == (before + 1, 1)
+
+
+@dataclass
+class Proxy:
+    """A way to the database, which can lose what the server says to a COMMIT."""
+
+    port: int = 0
+    losing: bool = False
+    lost: int = 0
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def pass_on(self, socket_path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_unix_connection(socket_path)
+        committing = asyncio.Event()
+        answers = asyncio.create_task(self._answers(server_reader, writer, committing))
+        self._tasks.add(answers)
+        try:
+            while data := await reader.read(65_536):
+                if self.losing and b"COMMIT;" in data:
+                    committing.set()
+                server_writer.write(data)
+                await server_writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            server_writer.close()
+
+    async def _answers(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, committing: asyncio.Event
+    ) -> None:
+        while data := await reader.read(65_536):
+            if committing.is_set():
+                self.lost += 1
+                break
+            writer.write(data)
+        writer.close()
+
+
+@asynccontextmanager
+async def proxied(url: str) -> AsyncIterator[tuple[Proxy, str]]:
+    """A proxy before a database, and the URL that leads through it."""
+    parts = urlsplit(url)
+    folder = parse_qs(parts.query)["host"][0]
+    port = parse_qs(parts.query)["port"][0]
+    proxy = Proxy()
+    server = await asyncio.start_server(
+        lambda reader, writer: proxy.pass_on(f"{folder}/.s.PGSQL.{port}", reader, writer), "127.0.0.1", 0
+    )
+    try:
+        proxy.port = server.sockets[0].getsockname()[1]
+        name = f"{parts.username}:{parts.password}@127.0.0.1:{proxy.port}"
+        yield proxy, f"{parts.scheme}://{name}{parts.path}?ssl=disable"
+    finally:
+        server.close()
+
+
+@each
+async def test_a_commit_whose_answer_is_lost_is_told_by_the_repeat(
+    serve: Serve, url: str, own: asyncpg.Connection, things_there: Things, making: Making, kind: str
+) -> None:
+    before = await things_there.count(kind)
+    async with proxied(url) as (proxy, through), serve(through) as instance:
+        proxy.losing = True
+        lost = await send(instance.client, making)
+        proxy.losing = False
+        again = await send(instance.client, making)
+
+    assert_problem(lost, 503, "UNAVAILABLE")
+    assert proxy.lost == 1
+    assert (again.status_code, is_replayed(again)) == (201, True)
+    assert (await things_there.count(kind), await kept(own)) == (before + 1, 1)
