@@ -5,6 +5,7 @@ Made when the server starts and closed when it stops, by the lifespan; views rea
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class NotReady(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every request of a process shares."""
+    """What every request of a process shares; ``something_hidden`` is for the purge, which need not wait then."""
 
     settings: Settings
     engine: AsyncEngine
@@ -37,6 +38,7 @@ class Context:
     tokens: TokenCodec
     passwords: PasswordHasher
     seals: Seals
+    something_hidden: asyncio.Event
 
     def transaction(self) -> UnitOfWork:
         """Begin nothing yet: the transaction starts with its first statement."""
@@ -102,6 +104,7 @@ async def open_context(settings: Settings, database_url: str) -> AsyncIterator[C
             tokens=token_codec(settings),
             passwords=passwords,
             seals=Seals([secret.get_secret_value().encode(errors="surrogateescape") for secret in settings.secrets()]),
+            something_hidden=asyncio.Event(),
         )
     finally:
         passwords.close()

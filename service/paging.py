@@ -10,6 +10,9 @@ T = TypeVar("T")
 COUNTED_ROWS = 10_000
 """How far a list is counted exactly (contract: Lists)."""
 
+PART_LIMIT = 100
+"""Rows that a part of a list may have."""
+
 Position = tuple[str, str]
 """Where a row stands in a list: what the list is sorted by, and the row's id, both as text."""
 

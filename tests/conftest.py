@@ -18,6 +18,7 @@ from service.config import Settings
 from service.context import Context
 from service.edge import Edge
 from service.embedded import Cluster
+from service.repositories.expired import PURGE_LOCK
 from service.stack import create_asgi
 from tests.support.accounts import Accounts
 from tests.support.attempts import LOCKING
@@ -79,7 +80,8 @@ async def emptying(database_url: str) -> str:
         ]
     finally:
         await connection.close()
-    locking = f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE"
+    # A purge that is at work takes the tables in another order.
+    locking = f"SELECT pg_advisory_xact_lock({PURGE_LOCK}); LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE"
     deleting = [f"DELETE FROM {table}" for table in tables]
     return "; ".join([locking, *deleting, *(f"SELECT setval('{sequence}', 1, false)" for sequence in sequences)])
 

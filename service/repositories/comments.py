@@ -36,18 +36,19 @@ class Comments(CommentReader):
         """Insert a comment and return it as stored; None when there is no such post, or no such active account."""
         return await self._one(_ADD, post_id=post_id, author=author_id, comment_body=body)
 
-    async def lock(self, post_id: uuid.UUID, comment_id: int) -> Row[Any] | None:
+    async def lock(self, post_id: uuid.UUID, comment_id: int, *, to_remove: bool = False) -> Row[Any] | None:
         """Return the comment and keep others from changing it until the transaction ends."""
-        return await self._one(_LOCKED, post_id=post_id, comment_id=comment_id)
+        return await self._one(_LOCKED_WHOLE if to_remove else _LOCKED, post_id=post_id, comment_id=comment_id)
 
     async def change(self, changes: Mapping[str, object], post_id: uuid.UUID, comment_id: int) -> Row[Any]:
         """Set these columns and return the comment as stored."""
         changed = update(_TABLE).where(_C.id == comment_id, _C.post_id == post_id).values(**changes)
         return cast(Row[Any], await self._one(stored(changed, _SHOWN)))
 
-    async def remove(self, post_id: uuid.UUID, comment_id: int) -> None:
-        """Delete the comment."""
+    async def remove(self, post_id: uuid.UUID, comment_id: int) -> bool:
+        """Delete the comment; nothing hangs on it."""
         await self._session.execute(delete(_TABLE).where(_C.id == comment_id, _C.post_id == post_id))
+        return False
 
 
 # Statements that every request runs are built once: to build one anew takes as long as to run it.
@@ -61,6 +62,7 @@ _WITH_ID = (
     .where(_C.id == bindparam("comment_id"), *_POST, ~_U.is_removed)
 )
 _LOCKED = _WITH_ID.with_for_update(of=_TABLE, key_share=True)
+_LOCKED_WHOLE = _WITH_ID.with_for_update(of=_TABLE)
 _ADD = stored(
     insert(_TABLE).from_select(
         ["post_id", "author_id", "body"],

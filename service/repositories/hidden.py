@@ -4,28 +4,37 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Select, delete, exists, func, inspect, select
+from sqlalchemy import CursorResult, Integer, Select, bindparam, delete, exists, func, inspect, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from service.models import Comment, KeptAnswer, Post, Session, User
 
 _HIDDEN_USERS = select(User.id).where(User.is_removed)
-_HIDDEN_POSTS = select(Post.id).where(Post.is_removed)
-_THEIR_POSTS = select(Post.id).where(Post.author_id.in_(_HIDDEN_USERS))
-_BARE = ~exists().where(Comment.post_id == Post.id)
+_LIMIT = bindparam("limit", type_=Integer)
+
+
+def _posts() -> Select[Any]:
+    """Select the ids of posts that are hidden, or their authors are; the newest first, since lists begin with them."""
+    authors = _HIDDEN_USERS.subquery()
+    newest = select(Post.id).where(Post.author_id == authors.c.id).order_by(Post.created_at.desc(), Post.id.desc())
+    theirs = newest.limit(_LIMIT).lateral()
+    of_authors = select(theirs.c.id).select_from(authors.join(theirs, true())).limit(_LIMIT)
+    hidden = select(Post.id).where(Post.is_removed).limit(_LIMIT)
+    both = union_all(select(hidden.subquery()), select(of_authors.subquery())).subquery()
+    return select(both.c.id).limit(_LIMIT)
+
+
+_POSTS = _posts()
+_WITHOUT_COMMENTS = ~exists().where(Comment.post_id == Post.id)
 _WITHOUT_ANYTHING = (
     ~exists().where(Post.author_id == User.id),
     ~exists().where(Comment.author_id == User.id),
     ~exists().where(Session.user_id == User.id),
     ~exists().where(KeptAnswer.user_id == User.id),
 )
-_IN_ORDER: tuple[tuple[Any, Select[Any]], ...] = (
-    (Comment, select(Comment.id).where(Comment.post_id.in_(_HIDDEN_POSTS))),
-    (Comment, select(Comment.id).where(Comment.post_id.in_(_THEIR_POSTS))),
+_OF_USERS: tuple[tuple[Any, Select[Any]], ...] = (
     (Comment, select(Comment.id).where(Comment.author_id.in_(_HIDDEN_USERS))),
-    (Post, _HIDDEN_POSTS.where(_BARE)),
-    (Post, _THEIR_POSTS.where(_BARE)),
     (Session, select(Session.id).where(Session.user_id.in_(_HIDDEN_USERS))),
     (KeptAnswer, select(KeptAnswer.scope).where(KeptAnswer.user_id.in_(_HIDDEN_USERS))),
     (User, _HIDDEN_USERS.where(*_WITHOUT_ANYTHING)),
@@ -43,7 +52,12 @@ class Hidden:
 
         What somebody else holds at the moment stays for the next time, and so does what it hangs on.
         """
-        for model, rows in _IN_ORDER:
+        posts = tuple((await self._session.execute(_POSTS, {"limit": limit})).scalars())
+        of_posts = (
+            (Comment, select(Comment.id).where(Comment.post_id.in_(posts))),
+            (Post, select(Post.id).where(Post.id.in_(posts), _WITHOUT_COMMENTS)),
+        )
+        for model, rows in of_posts + _OF_USERS if posts else _OF_USERS:
             removed = await self._delete(model, rows.limit(limit))
             if removed:
                 return removed

@@ -21,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     exists,
     func,
+    literal_column,
     select,
     true,
     tuple_,
@@ -28,11 +29,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.paging import COUNTED_ROWS, Listing, Part, Position
+from service.paging import COUNTED_ROWS, PART_LIMIT, Listing, Part, Position
 
 SCANNED_ROWS = 2000
 """How many rows a search looks at at least, in the list's order, before it turns to its index."""
 
+FOUND_ROWS = 20_000
+"""How many rows that a search's index has found are sorted."""
 OFTEN = 10
 """What at least one row of so many matches is faster found and counted without the index."""
 
@@ -58,6 +61,8 @@ class Search:
 class Collection:
     """What can be listed of a table: what it is sorted and filtered by, and what each row shows.
 
+    A filter that is ``narrow`` leaves so few rows that a search among them looks at each.
+
     ``beside`` joins what is shown beside the table's own columns. Where ``parent`` is given, a condition on another
     table's row, the list is what belongs to that one, and there is none without it.
     """
@@ -68,6 +73,7 @@ class Collection:
     shown: tuple[ColumnElement[Any], ...]
     beside: Callable[[FromClause], FromClause] = lambda joined: joined
     filters: Mapping[str, ColumnElement[bool]] = field(default_factory=dict)
+    narrow: frozenset[str] = frozenset()
     searches: Mapping[str, Search] = field(default_factory=dict)
     parent: tuple[FromClause, ColumnElement[bool]] | None = None
     _built: dict[tuple[object, ...], Any] = field(default_factory=dict)
@@ -84,7 +90,10 @@ class Collection:
         how, names = search[0] if search else "", frozenset(values)
         if search:
             values["search"] = search[1]
-        statement = self._statement((part.sort, how, names, part.after is not None))
+        # PostgreSQL plans a statement anew until it takes its average cost for typical. So that deep pages don't decide
+        # for first ones, there is a statement for each length of the offset.
+        depth = len(str(part.offset)) if part.offset else 0
+        statement = self._statement((part.sort, how, names, part.after is not None, depth))
         window = {"rows": part.size + 1, "offset": part.offset} | self._place(part.sort, part.after)
         if search:
             # Behind what is counted a search has no pages: to find the place of one takes all matches.
@@ -111,9 +120,10 @@ class Collection:
 
     # Statements are built once for each shape: to build one takes longer than to run it.
 
-    def _statement(self, shape: tuple[str, str, frozenset[str], bool]) -> Select[Any]:
+    def _statement(self, shape: tuple[str, str, frozenset[str], bool, int]) -> Select[Any]:
         if shape not in self._built:
-            self._built[shape] = self._shown(shape[0], self._picked(*shape))
+            shown = self._shown(shape[0], self._picked(*shape[:4]))
+            self._built[shape] = shown.prefix_with(f"/* offset of {shape[-1]} digits */")
         statement: Select[Any] = self._built[shape]
         return statement
 
@@ -121,8 +131,11 @@ class Collection:
         shape = (how, filters)
         if shape not in self._built:
             rows: Select[Any] = select(self.table.c.id).where(*self._conditions(filters))
-            counted = self._matching(rows, self.searches[how]) if how else _number_of(rows.limit(COUNTED_ROWS + 1))
-            self._built[shape] = select(counted)
+            if how and self.narrow & filters:
+                rows = rows.where(self._unindexed(self.searches[how]))
+            simple = not how or self.narrow & filters
+            counted = _number_of(rows.limit(COUNTED_ROWS + 1))
+            self._built[shape] = select(counted if simple else self._matching(rows, self.searches[how]))
         statement: Select[Any] = self._built[shape]
         return statement
 
@@ -138,18 +151,25 @@ class Collection:
             position = tuple_(key, row_id)
             conditions.append(position < place if sort.startswith("-") else position > place)
         picked = select(row_id.label("id"), key.label("key")).where(*conditions)
-        if how and sort.removeprefix("-") != self.searches[how].order:
-            return self._searched(picked, sort, self.searches[how])
-        if how:
+        if how and self.narrow & filters:
+            picked = picked.where(self._unindexed(self.searches[how]))
+        elif how and sort.removeprefix("-") == self.searches[how].order:
             picked = picked.where(self.searches[how].indexed)
+        elif how:
+            return self._searched(picked, sort, self.searches[how])
         return _cut(_in_order(picked, sort, key, row_id))
+
+    def _unindexed(self, search: Search) -> ColumnElement[bool]:
+        """Return the search's test in words that no index knows."""
+        return search.test(self.table.c).is_(True)
 
     def _searched(self, picked: Select[Any], sort: str, search: Search) -> Select[Any]:
         """Return those of the rows that a search finds.
 
         What matches often is found among the first rows of the list's order; what matches seldom by the search's own
-        index, whose rows have to be sorted, all of them. Only the data know which it is, and statistics mislead about
-        words that are nowhere: so the first way is gone so far, and the second only when that was not enough.
+        index, whose rows have to be sorted, all of them; and what matches often, but not there, by going on in order.
+        Only the data know which it is, and statistics mislead about words that are nowhere: so each way is gone a
+        bounded part, and the next only when that was not enough.
         """
         key, row_id = self.sorts[sort.removeprefix("-")], self.table.c.id
         in_order = _in_order(picked.add_columns(*search.columns), sort, key, row_id)
@@ -158,9 +178,11 @@ class Collection:
         is_full = _number_of(select(near)) == _ROWS
         is_whole = ~exists(in_order.offset(_SCANNED).limit(1))
         enough = is_full | is_whole
-        found = picked.where(search.indexed, ~enough).cte("found").prefix_with("MATERIALIZED")
-        far = _of(found, sort).subquery()
-        both = union_all(select(near).where(enough), select(far)).subquery()
+        found = picked.where(search.indexed, ~enough).limit(FOUND_ROWS + 1).cte("found").prefix_with("MATERIALIZED")
+        is_all = _number_of(select(found)) <= FOUND_ROWS
+        far = _of(found, sort).where(is_all).subquery()
+        on = _cut(_in_order(picked.where(self._unindexed(search), ~enough, ~is_all), sort, key, row_id)).subquery()
+        both = union_all(select(near).where(enough), select(far), select(on)).subquery()
         return select(both.c.id, both.c.key)
 
     def _matching(self, rows: Select[Any], search: Search) -> ColumnElement[int]:
@@ -182,7 +204,8 @@ class Collection:
 
     def _shown(self, sort: str, picked: Select[Any]) -> Select[Any]:
         """Return the rows themselves in the list's order, with what is shown beside them."""
-        part = picked.subquery("part")
+        # Said in a literal, so that PostgreSQL knows how few they are, whatever it knows of the parameters.
+        part = select(picked.subquery()).limit(literal_column(str(PART_LIMIT + 1), Integer)).subquery("part")
         shown = (part.c.id, part.c.key, *(column for column in self.shown if column.name != "id"))
         rows = self.beside(part.join(self.table, self.table.c.id == part.c.id))
         statement = select(*shown).select_from(rows)

@@ -59,24 +59,28 @@ class Posts(PostReader):
         """Insert a post and return it as stored; None when its author is no active account."""
         return await self._one(_ADD, post_id=post_id, author=author_id, post_title=title, post_body=body)
 
-    async def lock(self, post_id: uuid.UUID) -> Row[Any] | None:
-        """Return the post and keep others from changing it until the transaction ends."""
-        return await self._one(_LOCKED, post_id=post_id)
+    async def lock(self, post_id: uuid.UUID, *, to_remove: bool = False) -> Row[Any] | None:
+        """Return the post and keep others from changing it until the transaction ends, or from commenting on it."""
+        return await self._one(_LOCKED_WHOLE if to_remove else _LOCKED, post_id=post_id)
 
     async def change(self, changes: Mapping[str, object], post_id: uuid.UUID) -> Row[Any]:
         """Set these columns and return the post as stored."""
         changed = update(_TABLE).where(_C.id == post_id).values(**changes)
         return cast(Row[Any], await self._one(stored(changed, _SHOWN)))
 
-    async def remove(self, post_id: uuid.UUID) -> None:
-        """Delete the post and its comments; where those are many, it is hidden, and `Hidden` removes them."""
-        if (await self._session.execute(_HAS_MANY_COMMENTS, {"post_id": post_id})).scalar_one():
-            await self._session.execute(
-                update(_TABLE).where(_C.id == post_id).values(is_removed=True, updated_at=_C.updated_at)
-            )
+    async def remove(self, post_id: uuid.UUID) -> bool:
+        """Delete the post and its comments; where those are many, it is hidden, and `Hidden` does it.
+
+        Returns whether there is something for it to do.
+        """
+        much: bool = (await self._session.execute(_HAS_MANY_COMMENTS, {"post_id": post_id})).scalar_one()
+        if much:
+            hidden = update(_TABLE).where(_C.id == post_id).values(is_removed=True, updated_at=_C.updated_at)
+            await self._session.execute(hidden)
         else:
             await self._session.execute(_COMMENTS_LOCKED, {"post_id": post_id})
             await self._session.execute(delete(_TABLE).where(_C.id == post_id))
+        return much
 
 
 def _text(search: str | None) -> tuple[str, str] | None:
@@ -92,6 +96,7 @@ _WITH_ID = (
     .where(_C.id == bindparam("post_id"), ~_C.is_removed, ~_U.is_removed)
 )
 _LOCKED = _WITH_ID.with_for_update(of=_TABLE, key_share=True)
+_LOCKED_WHOLE = _WITH_ID.with_for_update(of=_TABLE)
 _ADD = stored(
     insert(_TABLE).from_select(
         ["id", "author_id", "title", "body"],
@@ -122,6 +127,7 @@ def _list(parent: Any = None) -> Collection:
         shown=_SHOWN,
         beside=lambda rows: with_author(rows, _C.author_id),
         filters={"author_id": _OF_AUTHOR},
+        narrow=frozenset({"author_id"}),
         searches={"text": Search((_C.search,), lambda columns: columns.search.op("@@")(_SEARCHED), _MATCHES)},
         parent=parent,
     )

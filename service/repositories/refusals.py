@@ -13,6 +13,9 @@ READ_ONLY = "25006"
 CONSTRAINTS: dict[str, type[ServiceError]] = {
     "uq_users_email_key": EmailTaken,
     "uq_users_username_key": UsernameTaken,
+    # SQL has taken the number, which is legal: the next attempt gets another.
+    "pk_users": Unavailable,
+    "pk_comments": Unavailable,
     # What was there when the request came has been deleted meanwhile.
     "fk_posts_author_id": InvalidToken,
     "fk_comments_author_id": InvalidToken,

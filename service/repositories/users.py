@@ -115,9 +115,14 @@ class Users(UserReader):
         values = {"username": username, "email": email, "password_hash": password_hash, "role": role}
         return (await self._session.execute(insert(User).values(values).returning(User))).scalar_one()
 
-    async def lock(self, user_id: int) -> User | None:
-        """Return the account and keep others from changing it until the transaction ends."""
-        return (await self._session.execute(_LOCKED, {"user_id": user_id})).scalar_one_or_none()
+    async def lock(self, user_id: int, *, to_remove: bool = False) -> User | None:
+        """Return the account and keep others from changing it until the transaction ends.
+
+        Who is going to remove it keeps others from writing anything of its user's, too: what they wrote would have to
+        be waited for later, while they wait for what is removed with it.
+        """
+        statement = _LOCKED_WHOLE if to_remove else _LOCKED
+        return (await self._session.execute(statement, {"user_id": user_id})).scalar_one_or_none()
 
     async def change(self, user_id: int, changes: Mapping[str, object]) -> User:
         """Set these columns and return the account as stored."""
@@ -131,8 +136,11 @@ class Users(UserReader):
         values = {"password_hash": password_hash, "updated_at": User.updated_at}
         await self._session.execute(update(User).where(User.id == user_id).values(**values))
 
-    async def remove(self, *user_ids: int) -> None:
-        """Delete these accounts with what hangs on them; where that is much, they are hidden, and `Hidden` does it."""
+    async def remove(self, *user_ids: int) -> bool:
+        """Delete these accounts with what hangs on them; where that is much, they are hidden, and `Hidden` does it.
+
+        Returns whether there is something for it to do.
+        """
         hanging = {"user_ids": user_ids, "limit": HANGING_ROWS // max(1, len(user_ids))}
         much = tuple((await self._session.execute(_HANGS_MUCH, hanging)).scalars())
         if much:
@@ -141,11 +149,12 @@ class Users(UserReader):
         for rows in (_THEIR_POSTS_LOCKED, _HANGING_COMMENTS_LOCKED):
             await self._session.execute(rows, {"user_ids": few})
         await self._session.execute(delete(User).where(User.id.in_(few)))
+        return bool(much)
 
-    async def lock_some(self, *, is_active: bool, but: int, limit: int) -> tuple[int, ...]:
+    async def lock_some(self, *, is_active: bool, but: int, limit: int, to_remove: bool) -> tuple[int, ...]:
         """Return the ids of ``limit`` accounts that are active, or not, and keep others from changing them."""
         some = select(User.id).where(User.is_active.is_(is_active), User.id != but, ~User.is_removed).limit(limit)
-        return tuple((await self._session.execute(some.with_for_update(key_share=True))).scalars())
+        return tuple((await self._session.execute(some.with_for_update(key_share=not to_remove))).scalars())
 
     async def set_active(self, user_ids: Sequence[int], *, is_active: bool) -> None:
         """Enable or disable these accounts."""
@@ -186,7 +195,7 @@ def _more_than_a_few(hanging: Select[Any]) -> ColumnElement[bool]:
 # What every login and every request with a token runs is built once: to build it anew takes as long as to run it.
 
 _WITH_ID = select(User).where(User.id == bindparam("user_id"), ~User.is_removed)
-_LOCKED = _WITH_ID.with_for_update(key_share=True)
+_LOCKED, _LOCKED_WHOLE = _WITH_ID.with_for_update(key_share=True), _WITH_ID.with_for_update()
 _WITH_EMAIL = _found_by(User.email_key)
 _WITH_USERNAME = _found_by(User.username_key)
 _HOLDER = select(User, exists().where(BlocklistEntry.id == any_(bindparam("blocked_ids", type_=ARRAY(Uuid))))).where(

@@ -65,7 +65,9 @@ async def delete(
     """
     async with context.transaction() as work:
         collection = await _lock(work, principal, written, precondition, verb="delete")
-        await collection.remove(*written.key)
+        much = await collection.remove(*written.key)
+    if much:
+        context.something_hidden.set()
 
 
 async def _lock(
@@ -73,7 +75,7 @@ async def _lock(
 ) -> Any:
     """Return the collection in which the row is locked, if the caller may change it as it is."""
     collection = written.collection(work)
-    row = await collection.lock(*written.key)
+    row = await collection.lock(*written.key, to_remove=verb == "delete")
     principal = await current(work, principal)
     if row is None:
         raise NotFound

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from contextlib import suppress
 from operator import attrgetter
 
 from service.context import Context
@@ -32,10 +33,12 @@ async def purge(context: Context) -> int:
 
 
 async def purge_forever(context: Context) -> None:
-    """Purge again and again; the first time soon, and not at the same moment as all other processes."""
+    """Purge again and again: at once when something was hidden, the first time soon, and not when all others do."""
     delay = context.settings.purge_seconds * random.random()  # noqa: S311 - no secret
     while True:
-        await asyncio.sleep(delay)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(context.something_hidden.wait(), delay)
+        context.something_hidden.clear()
         delay = context.settings.purge_seconds
         try:
             removed = await purge(context)

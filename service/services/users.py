@@ -61,7 +61,7 @@ async def change(
         EmailTaken, UsernameTaken: somebody has it.
     """
     async with context.transaction() as work:
-        principal, user = await _lock_own(work, principal, user_id, what="update")
+        principal, user = await _lock_own(work, principal, user_id, verb="update")
         if not principal.is_admin and not ADMINS_FIELDS.isdisjoint(changes):
             raise Forbidden("Only admins may change role and is_active")
         precondition(user)
@@ -87,10 +87,12 @@ async def delete(
         LastAdmin: no active admin would remain.
     """
     async with context.transaction() as work:
-        _, user = await _lock_own(work, principal, user_id, what="delete")
+        _, user = await _lock_own(work, principal, user_id, verb="delete")
         precondition(user)
         await _keep_an_admin(work, user)
-        await work.users.remove(user_id)
+        much = await work.users.remove(user_id)
+    if much:
+        context.something_hidden.set()
 
 
 async def change_all(context: Context, principal: Principal, *, is_active: bool, to: bool) -> int:
@@ -108,7 +110,7 @@ async def change_all(context: Context, principal: Principal, *, is_active: bool,
         if not to:
             await sessions.end_all_of(work, context, *user_ids)
 
-    return await _all_but_the_caller(context, principal, is_active, act)
+    return await _all_but_the_caller(context, principal, is_active, act, to_remove=False)
 
 
 async def delete_all(context: Context, principal: Principal, *, is_active: bool) -> int:
@@ -120,16 +122,14 @@ async def delete_all(context: Context, principal: Principal, *, is_active: bool)
     principal.require_admin()
 
     async def act(work: UnitOfWork, user_ids: tuple[int, ...]) -> None:
-        await work.users.remove(*user_ids)
+        if await work.users.remove(*user_ids):
+            context.something_hidden.set()
 
-    return await _all_but_the_caller(context, principal, is_active, act)
+    return await _all_but_the_caller(context, principal, is_active, act, to_remove=True)
 
 
 async def _all_but_the_caller(
-    context: Context,
-    principal: Principal,
-    is_active: bool,
-    act: Callable[[UnitOfWork, tuple[int, ...]], Awaitable[None]],
+    context: Context, principal: Principal, is_active: bool, act: Act, *, to_remove: bool
 ) -> int:
     """Act on accounts in batches, each a transaction: what has been done when the request ends stays done.
 
@@ -138,7 +138,7 @@ async def _all_but_the_caller(
     done = 0
     while True:
         async with context.transaction() as work:
-            batch = await work.users.lock_some(is_active=is_active, but=principal.id, limit=BATCH)
+            batch = await work.users.lock_some(is_active=is_active, but=principal.id, limit=BATCH, to_remove=to_remove)
             await work.users.lock_admins()
             (await current(work, principal)).require_admin()
             if batch:
@@ -148,14 +148,14 @@ async def _all_but_the_caller(
             return done
 
 
-async def _lock_own(work: UnitOfWork, principal: Principal, user_id: int, *, what: str) -> tuple[Principal, User]:
+async def _lock_own(work: UnitOfWork, principal: Principal, user_id: int, *, verb: str) -> tuple[Principal, User]:
     """Return the account, locked, and who the caller is by now."""
-    user = await work.users.lock(user_id)
+    user = await work.users.lock(user_id, to_remove=verb == "delete")
     principal = await current(work, principal)
     if user is None:
         raise NotFound
     if not principal.may_change(user_id):
-        raise Forbidden(f"Cannot {what} another user")
+        raise Forbidden(f"Cannot {verb} another user")
     return principal, user
 
 

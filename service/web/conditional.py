@@ -30,9 +30,9 @@ def tag(response: Response) -> Response:
     """Give the answer its `ETag`; to who has this very representation a GET answers 304 without it."""
     etag = tag_of(response.get_data())
     if request.method in ("GET", "HEAD") and request.if_none_match.contains_weak(etag):
-        kept = {name: value for name, value in response.headers.items() if name == "Cache-Control"}  # §15.4.5
-        response = Response(status=304, headers=kept)
-        del response.headers["Content-Type"]
+        response.status_code, response.data = 304, b""
+        for name in ("Content-Type", "Content-Length"):  # the others are what a cache is to keep (§15.4.5)
+            response.headers.pop(name, None)
     response.set_etag(etag)
     return response
 

@@ -222,7 +222,7 @@ async def test_problems_have_no_tag(client: httpx.AsyncClient, ann: Account) -> 
     assert "etag" not in (await client.get("/api/users/999", headers=ann.headers)).headers
 
 
-@pytest.mark.parametrize("path", ["/openapi.json"])
+@pytest.mark.parametrize("path", ["/openapi.json", "/swagger/"])
 async def test_an_unchanged_page_keeps_its_headers(client: httpx.AsyncClient, path: str) -> None:
     """RFC 9111 section 3.2: a cache takes the fields of a 304 in the place of those that it has."""
     first = await client.get(path)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import httpx
 import pytest
+from tests.conftest import SECRET
 from tests.support.accounts import Accounts
 from tests.support.instances import Serve
 from tests.support.problems import assert_problem
@@ -16,6 +17,7 @@ from tests.support.repeats import KEY, assert_same, held_keys, is_replayed, send
 from tests.support.things import KINDS, Making, Things
 
 each = pytest.mark.parametrize("kind", KINDS)
+OTHER_SECRET = "zyxwvutsrqponmlkjihgfedcba9876543210ZYXWVU"
 
 
 @pytest.fixture
@@ -115,3 +117,21 @@ async def test_a_key_that_another_transaction_holds_is_free_when_that_is_over(
 
     again = await send(client, making, body)
     assert (again.status_code, is_replayed(again)) == (201, False)
+
+
+@pytest.mark.parametrize("kind", ["post", "comment"])
+async def test_processes_with_the_same_secrets_in_another_order_give_one_effect(
+    serve: Serve, things: Things, making: Making, kind: str
+) -> None:
+    """In the middle of a change of SECRET_KEY, when some processes sign with the new one already."""
+    old, new = {"token_audience": "postern"}, {"secret_key": OTHER_SECRET, "secret_key_fallbacks": SECRET}
+    async with serve(secret_key_fallbacks=OTHER_SECRET, **old) as one, serve(**new) as other:
+        for round_ in range(10):
+            key = f"{KEY}{round_}"
+            answers = await asyncio.gather(
+                *(send([one.client, other.client][number % 2], making, key=key) for number in range(4))
+            )
+
+            assert await things.count(kind) == round_ + 1, [answer.text for answer in answers]
+            for process in (one, other):
+                assert is_replayed(await send(process.client, making, key=key))

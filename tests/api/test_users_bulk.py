@@ -53,6 +53,8 @@ async def until_somebody_waits(database: asyncpg.Connection) -> None:
 REQUESTS: dict[str, tuple[str, dict[str, str], Any]] = {
     "disable": ("PATCH", ALL_ACTIVE, {"is_active": False}),
     "enable": ("PATCH", ALL_INACTIVE, {"is_active": True}),
+    "leave active": ("PATCH", ALL_ACTIVE, {"is_active": True}),
+    "leave inactive": ("PATCH", ALL_INACTIVE, {"is_active": False}),
     "delete active": ("DELETE", ALL_ACTIVE, None),
     "delete inactive": ("DELETE", ALL_INACTIVE, None),
 }

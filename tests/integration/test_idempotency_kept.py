@@ -117,6 +117,21 @@ async def test_the_keys_of_a_deleted_account_are_gone(
     assert await kept(database) == 0
 
 
+async def test_nothing_of_a_deleted_account_is_kept_not_even_of_its_registration(
+    client: httpx.AsyncClient, accounts: Accounts, database: asyncpg.Connection
+) -> None:
+    making = Making("user", "/api/users/", None)
+    made = (await send(client, making)).json()
+    entered = await client.post("/api/auth/login", json={"email": made["email"], "password": PASSWORD})
+    headers = {"Authorization": f"Bearer {entered.json()['access_token']}"}
+
+    assert (await client.delete(f"/api/users/{made['id']}", headers=headers)).status_code == 204
+
+    assert made["email"] not in str(await database.fetch("SELECT * FROM idempotency_keys"))
+    again = await send(client, making)
+    assert (again.status_code, is_replayed(again)) == (201, False)
+
+
 async def test_another_account_that_is_deleted_takes_no_keys_along(
     client: httpx.AsyncClient, things: Things, accounts: Accounts, ann: Account
 ) -> None:

@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from service.api.schemas.bodies import Query
 from service.api.schemas.fields import ABSENT, Digits, Nothing
+from service.paging import PART_LIMIT
 
-PER_PAGE_LIMIT = 100
 CURSOR_LIMIT = 2000
 SEARCH_LIMIT = 400
 
@@ -29,7 +29,7 @@ class ListQuery(Query):
     per_page: Annotated[
         int,
         Field(ge=1, description="More than 100 means 100."),
-        AfterValidator(lambda size: min(size, PER_PAGE_LIMIT)),
+        AfterValidator(lambda size: min(size, PART_LIMIT)),
         Digits,
     ] = 20
     cursor: Annotated[
