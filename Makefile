@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BROWSER_INSTALLED := $(VENV)/.installed-browser
 REDOCLY := .ci/redocly
-LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.txt tests/browser/requirements.txt
+LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.txt tests/browser/requirements.txt \
+	tests/fuzz/requirements.txt
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: help run test check test-flask test-browser screenshot lint-openapi openapi bench bench-logins lock install clean
+.PHONY: help run test check test-flask test-browser fuzz screenshot lint-openapi openapi bench bench-logins lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -29,6 +30,9 @@ test-browser: $(BROWSER_INSTALLED) ## Try /swagger in Chromium, which has to be 
 screenshot: $(BROWSER_INSTALLED) ## Take docs/swagger.png anew
 	SCREENSHOT=docs/swagger.png $(BIN)/python -m pytest -q tests/browser/swagger_page.py
 
+fuzz: $(INSTALLED) ## Hold the service against its OpenAPI document: schemathesis, as nobody, user and admin
+	$(BIN)/python -m tests.fuzz $(VENV)/fuzz
+
 check: $(INSTALLED) ## Linters, types, import contract, lock files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,6 +46,7 @@ lock: $(INSTALLED) ## Write the lock files anew; what is locked stays unless pyp
 	$(LOCK) pyproject.toml --all-extras --output-file requirements-dev.txt
 	$(LOCK) tests/flask_suite/requirements.in --output-file tests/flask_suite/requirements.txt
 	$(LOCK) tests/browser/requirements.in --output-file tests/browser/requirements.txt
+	$(LOCK) tests/fuzz/requirements.in --output-file tests/fuzz/requirements.txt
 
 lint-openapi: ## Lint docs/openapi.json with redocly, which needs Node.js 20 or later
 	npm ci --silent --prefix $(REDOCLY)

@@ -230,6 +230,13 @@ def test_operations_have_the_header_parameters_of_their_parts(
     assert [p["$ref"].rpartition("/")[2] for p in parameters if "$ref" in p] == names
 
 
+def test_what_was_made_is_linked_to_what_can_be_done_with_it(document: Node) -> None:
+    links = document["paths"]["/api/cats/"]["post"]["responses"]["201"]["links"]
+
+    assert list(links) == ["cat", "cat_by_patch", "cat_by_put"]
+    assert links["cat"] == {"operationId": "cat", "parameters": {"cat_id": "$response.body#/id"}}
+
+
 def test_an_answer_may_be_of_other_types_than_json(document: Node) -> None:
     content = document["paths"]["/picture"]["get"]["responses"]["200"]["content"]
 

@@ -160,7 +160,7 @@ def build(app: Flask, about: About) -> Schema:
             models[route.name, "validation"] = operation.body or operation.form
         models |= {(f"{route.name} {status}", "serialization"): model for status, model in _answers(operation).items()}
     schemas, definitions = schemas_of(models)
-    writer = _Writer(schemas, definitions, about, Problems())
+    writer = _Writer(found, schemas, definitions, about, Problems())
     paths: dict[str, Schema] = {}
     for route in found:
         paths.setdefault(route.path, {})[route.method.lower()] = writer.operation(route)
@@ -211,6 +211,7 @@ def _sentences(docstring: str | None) -> tuple[str, str]:
 class _Writer:
     """Writes operations; what they share collects in ``problems``."""
 
+    routes: list[Route]
     schemas: Mapping[Any, Schema]
     definitions: Mapping[str, Schema]
     about: About
@@ -267,7 +268,19 @@ class _Writer:
         if schema is not None:
             kinds = operation.media_types if is_success else (JSON,)
             answer["content"] = {kind: self._shown(schema) if kind == JSON else {"schema": schema} for kind in kinds}
-        return answer
+        links = self._links(route) if status == 201 else {}
+        return answer | ({"links": links} if links else {})
+
+    def _links(self, route: Route) -> Schema:
+        """Return what may be done with what was made: the operations below it, whose path asks for its id as well."""
+        known = [name for name, _ in route.arguments]
+        links = {}
+        for below in self.routes:
+            asked = [name for name, _ in below.arguments if name not in known]
+            if below.path.startswith(route.path + "{") and len(asked) == 1:
+                sources = {name: f"$request.path.{name}" for name in known} | {asked[0]: "$response.body#/id"}
+                links[below.name] = {"operationId": below.name, "parameters": sources}
+        return links
 
     def _shown(self, schema: Schema) -> Schema:
         return {"schema": schema, "example": example_of(schema, self.definitions)}
