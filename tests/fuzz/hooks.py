@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 URL = os.environ["FUZZ_URL"]
 ROLE = os.environ["FUZZ_ROLE"]
 PASSWORD = "correct horse battery"
-SECONDS = 30
+SECONDS = 60
 
 REFRESH = "/api/auth/refresh"
 TOKEN = "/api/auth/token"
