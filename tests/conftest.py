@@ -25,6 +25,7 @@ from tests.support.attempts import LOCKING
 from tests.support.hashing import Hashing
 from tests.support.instances import Instance, NewDatabase, Serve, client_of, connect, context_of, serving
 from tests.support.things import Things
+from tests.support.writings import Lists, Writings
 
 ROOT = Path(__file__).parent.parent
 SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF"
@@ -120,6 +121,18 @@ def accounts(client: httpx.AsyncClient, database: asyncpg.Connection) -> Account
 def things(client: httpx.AsyncClient, accounts: Accounts, database: asyncpg.Connection) -> Things:
     """Makes users, posts and comments."""
     return Things(client, accounts, database)
+
+
+@pytest.fixture
+def writings(database: asyncpg.Connection) -> Writings:
+    """Makes posts and comments."""
+    return Writings(database)
+
+
+@pytest.fixture
+def lists(accounts: Accounts, database: asyncpg.Connection) -> Lists:
+    """Makes lists with rows."""
+    return Lists(accounts, database)
 
 
 @pytest.fixture(scope="session")
