@@ -72,29 +72,29 @@ class Listed:
     default_sort: str = "-created_at"
     sorts: tuple[str, ...] = field(default=("created_at", "-created_at"))
 
-    async def get(self, client: httpx.AsyncClient, **query: object) -> Document:
+    async def get(self, client: httpx.AsyncClient, **query: Any) -> Document:
         """A part of the list."""
         answer = await self.ask(client, **query)
         assert answer.status_code == 200, answer.text
         document: Document = answer.json()
         return document
 
-    async def ask(self, client: httpx.AsyncClient, **query: object) -> httpx.Response:
+    async def ask(self, client: httpx.AsyncClient, **query: Any) -> httpx.Response:
         return await client.get(
             self.path, params={name: str(value) for name, value in query.items()}, headers=self.headers
         )
 
-    async def shown(self, client: httpx.AsyncClient, **query: object) -> list[Any]:
+    async def shown(self, client: httpx.AsyncClient, **query: Any) -> list[Any]:
         """The ids that a part of the list shows."""
         return [row["id"] for row in (await self.get(client, **query))[self.member]]
 
-    async def walk(self, client: httpx.AsyncClient, **query: object) -> list[Any]:
+    async def walk(self, client: httpx.AsyncClient, **query: Any) -> list[Any]:
         """The ids that the list shows to who follows its cursors from the beginning to the end."""
         return [row["id"] for row in await walk(client, self.path, self.headers, **query)]
 
 
 async def walk(
-    client: httpx.AsyncClient, path: str, headers: dict[str, str] | None = None, **query: object
+    client: httpx.AsyncClient, path: str, headers: dict[str, str] | None = None, **query: Any
 ) -> list[Document]:
     """All rows of a list, by its cursors."""
     rows: list[Document] = []
@@ -142,7 +142,7 @@ class Lists:
         ids = [*sorted((row["id"] for row in added), reverse=True), lister.id]
         insert = (
             "INSERT INTO users (username, email, password_hash, created_at)"
-            " SELECT 'new' || n, 'new' || n || '@example.com', 'x', $1 FROM (SELECT count(*) AS n FROM users) AS c"
+            " SELECT 'new' || n, 'new' || n || '@example.com', 'x', $1 FROM (SELECT max(id) AS n FROM users) AS c"
         )
         sorts = ("created_at", "-created_at", "username", "-username")
         return Listed("/api/users/", "users", lister.headers, ids, "users", insert, sorts=sorts)
