@@ -29,14 +29,14 @@ async def scatter(database: asyncpg.Connection, accounts: Accounts, rows: int, *
 @pytest.mark.parametrize(
     "places",
     [
-        (2100,),
+        (2500,),
         (2000,),
         (2001,),
-        (1, 2100),
-        (1, 2, 3, 1999, 2000, 2001, 2002, 2099, 2100),
-        tuple(range(1, 2101, 100)),
-        (*range(1, 601), 2050, 2100),
-        tuple(range(2000, 2101)),
+        (1, 2500),
+        (1, 2, 3, 1999, 2000, 2001, 2002, 2012, 2013, 2499, 2500),
+        tuple(range(1, 2601, 100)),
+        (*range(1, 601), 2450, 2500),
+        tuple(range(2400, 2501)),
         (),
     ],
     ids=["far", "at the edge", "behind the edge", "both", "around the edge", "everywhere", "often", "many far", "none"],
@@ -44,7 +44,7 @@ async def scatter(database: asyncpg.Connection, accounts: Accounts, rows: int, *
 async def test_matches_near_and_far_are_found_counted_and_in_order(
     client: httpx.AsyncClient, accounts: Accounts, database: asyncpg.Connection, places: tuple[int, ...]
 ) -> None:
-    foxes = await scatter(database, accounts, 2100, *places)
+    foxes = await scatter(database, accounts, 2600, *places)
 
     for sort, wanted in (("-created_at", foxes), ("created_at", foxes[::-1])):
         query: dict[str, Any] = {"search": "fox", "sort": sort}
@@ -81,11 +81,11 @@ async def test_far_names_are_found_counted_and_in_order(
     caller = await accounts.signed_in("caller")
     await database.execute(
         "INSERT INTO users (username, email, password_hash, created_at)"
-        " SELECT CASE WHEN n IN (1, 5, 1998, 2003, 2100) THEN 'fox' || n ELSE 'goose' || n END,"
-        " n || '@example.com', 'x', timestamptz '2026-01-01' - n * interval '1 second' FROM generate_series(1, 2100) n"
+        " SELECT CASE WHEN n IN (1, 5, 1998, 2003, 2500) THEN 'fox' || n ELSE 'goose' || n END,"
+        " n || '@example.com', 'x', timestamptz '2026-01-01' - n * interval '1 second' FROM generate_series(1, 2500) n"
     )
 
-    for search in ("fo", "fox", "ox2", "goos", "se2099"):
+    for search in ("fo", "fox", "ox25", "goos", "se2499"):
         for sort, order in (("-created_at", "created_at DESC, id DESC"), ("username", 'username COLLATE "C"')):
             test = "starts_with(username, $1)" if len(search) < 3 else "strpos(username, $1) > 0"
             rows = await database.fetch(f"SELECT id FROM users WHERE {test} ORDER BY {order}", search)
