@@ -49,6 +49,7 @@ async def list_problems() -> ProblemList:
 
 
 @blueprint.get("/problems/<slug>")
+@documented(examples={"slug": "not-found"})
 @returns(ProblemKind, strict=False)
 async def get_problem(slug: str) -> ProblemKind:
     """Explain one problem."""

@@ -39,7 +39,7 @@ class Operation:
     names; ``refusals`` are those of its use case, beside those that follow from the other members. ``form`` is a
     form-encoded body, which the view reads by itself; ``others`` are the answers that are no problem documents though
     their status is another one, by that; ``strict`` refuses unknown query parameters; ``cached`` answers say for how
-    long they hold.
+    long they hold; ``examples`` are of arguments in the path, by name.
     """
 
     body: type[BaseModel] | None = None
@@ -56,6 +56,7 @@ class Operation:
     limited: bool = False
     idempotent: bool = False
     refusals: tuple[type[ServiceError], ...] = ()
+    examples: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

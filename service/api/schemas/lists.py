@@ -22,7 +22,12 @@ class ListQuery(Query):
 
     page: Annotated[
         int,
-        Field(ge=1, le=10_000, description="The first when it is left out; never together with `cursor`."),
+        Field(
+            ge=1,
+            le=10_000,
+            description="The first when it is left out; never together with `cursor`. A search that finds more "
+            "than 10,000 rows has no pages behind those.",
+        ),
         Digits,
         ABSENT,  # or clients would send it with a cursor
     ] = 1

@@ -51,7 +51,9 @@ class AuthoredQuery(ListQuery):
 class PostQuery(AuthoredQuery):
     """Which posts, in which order; of one author, or of all."""
 
-    author_id: Annotated[Annotated[int, Field(ge=1, le=2**63 - 1), Digits] | Nothing, ABSENT] = None
+    author_id: Annotated[
+        Annotated[int, Field(ge=1, le=2**63 - 1, json_schema_extra={"format": "int64"}), Digits] | Nothing, ABSENT
+    ] = None
 
 
 class CommentQuery(ListQuery):

@@ -36,7 +36,7 @@ HEADERS: Mapping[str, Schema] = {
         '"3q2-7wEbyXGh0kIYyYd5s8tV"',
         required=True,
     ),
-    "Location": _header("Where it is.", {"type": "string", "format": "uri-reference"}, "/api/", required=True),
+    "Location": _header("Where it is.", {"type": "string", "format": "uri-reference"}, "/api/users/1", required=True),
     "Allow": _header("The methods that the path has.", {"type": "string"}, "GET, HEAD, OPTIONS", required=True),
     "RateLimit-Limit": _header("How many requests a window allows.", _SECONDS, 10),
     "RateLimit-Remaining": _header("How many of them are left.", _COUNT, 9),

@@ -289,7 +289,8 @@ class _Writer:
 def _parameters(route: Route) -> Iterator[Schema]:
     operation = route.operation
     for name, schema in route.arguments:
-        yield parameter(name, "path", {**schema, "examples": [example_of(schema, {})]}, required=True)
+        example = route.operation.examples.get(name) or example_of(schema, {})
+        yield parameter(name, "path", {**schema, "examples": [example]}, required=True)
     if operation.query is not None:
         yield from parameters_of(operation.query)
     taken = {

@@ -86,6 +86,13 @@ def parameter(name: str, place: str, schema: Schema, *, required: bool) -> Schem
     found: Schema = {"name": name, "in": place, "required": required}
     if description:
         found["description"] = description
+    if (
+        place == "query"
+        and not required
+        and schema.get("type") == "string"
+        and not {"minLength", "enum"} & schema.keys()
+    ):
+        found["allowEmptyValue"] = True
     return found | {"schema": schema} | ({"example": examples[0]} if examples and required else {})
 
 
