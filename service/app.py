@@ -10,7 +10,7 @@ from service.api import auth, comments, docs, oauth, posts, root, users
 from service.api.limits import tell_allowance
 from service.config import Settings
 from service.errors import MalformedRequest, NotAcceptable
-from service.web import operations, problems
+from service.web import problems, requests
 from service.web.converters import RowIdConverter
 
 
@@ -57,11 +57,11 @@ def _refuse_early() -> None:
         raise NotAcceptable
     if request.content_length or request.headers.get("Transfer-Encoding"):
         request.get_data()  # refuses what is too large
-    operations.refuse_other_media_types()
+    requests.refuse_other_media_types()
     if trace.current.get().two_authorizations:
         raise MalformedRequest("Malformed request: more than one Authorization")
     if not in_api:
-        operations.refuse_malformed_query()  # in the API that comes later, behind the token
+        requests.refuse_malformed_query()  # in the API that comes later, behind the token
 
 
 def _accepts_json() -> bool:

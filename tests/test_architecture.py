@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from service.app import create_app
-from service.web.operations import operation_of
+from service.web.operation import operation_of
 from tests.conftest import ROOT, make_settings
 
 MODULES = sorted((ROOT / "service").rglob("*.py"))

@@ -18,7 +18,7 @@ from service import __version__
 from service.errors import NotFound
 from service.web.conditional import tag
 from service.web.openapi.document import About, build
-from service.web.operations import documented
+from service.web.operation import documented
 
 KEY = "postern.openapi"
 DOCUMENT_SECONDS = 300

@@ -12,7 +12,7 @@ from service import trace
 from service.api.context import get_context
 from service.errors import TokenMissing
 from service.services.principal import identify, present
-from service.web.operations import describe
+from service.web.operation import describe
 
 View = Callable[..., Awaitable[Any]]
 

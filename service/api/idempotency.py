@@ -17,7 +17,8 @@ from service.errors import FieldFault, ValidationFailed
 from service.services.idempotency import ALWAYS, AlreadyAnswered, Answer, Once
 from service.services.principal import Principal
 from service.web import conditional
-from service.web.operations import Reply, describe
+from service.web.operation import describe
+from service.web.operations import Reply
 
 View = Callable[..., Awaitable[Any]]
 

@@ -12,7 +12,7 @@ from service import trace
 from service.api.caller import caller
 from service.api.context import get_context
 from service.services.limits import Rate, spend
-from service.web.operations import describe
+from service.web.operation import describe
 
 View = Callable[..., Awaitable[Any]]
 

@@ -19,7 +19,7 @@ from service.services import auth
 from service.services.limits import Rate
 from service.services.principal import present
 from service.tokens import TokenPair
-from service.web.operations import documented
+from service.web.operation import documented
 
 FORM = "application/x-www-form-urlencoded"
 FIELDS_LIMIT = 50

@@ -13,7 +13,8 @@ from service.api.guards import bearer_token
 from service.api.schemas.root import Health, KeySet, Links, ProblemKind, ProblemList
 from service.context import NotReady
 from service.errors import InvalidToken, NotFound, ServiceError, TokenMissing, Unavailable
-from service.web.operations import Reply, documented, returns
+from service.web.operation import documented
+from service.web.operations import Reply, returns
 from service.web.problems import explanation, kinds
 
 JWKS_SECONDS = 300

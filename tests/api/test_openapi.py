@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from service.app import create_app
 from service.web.openapi.answers import HEADERS
-from service.web.operations import operation_of
+from service.web.operation import operation_of
 from service.web.problems import kinds
 from tests.conftest import make_settings
 from tests.support.documentation import COPY, written

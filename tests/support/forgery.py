@@ -15,7 +15,7 @@ from typing import Any
 
 from service.app import create_app
 from service.config import Settings
-from service.web.operations import operation_of
+from service.web.operation import operation_of
 from tests.support.attacks import SECRET_KEY
 from werkzeug.routing import Rule
 

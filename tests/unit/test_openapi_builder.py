@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.errors import EmailTaken, NotFound, PreconditionFailed
 from service.web.openapi.document import About, build
 from service.web.openapi.schemas import NO_NULL, example_of
-from service.web.operations import body, describe, documented, query, returns
+from service.web.operation import describe, documented
+from service.web.operations import body, query, returns
 
 Node = dict[str, Any]
 

@@ -38,7 +38,7 @@ from service.errors import (
 )
 from service.web.openapi.answers import HEADERS, RATE_HEADERS, Problems, examples, headers, problem_schema
 from service.web.openapi.schemas import Schema, example_of, parameter, parameters_of, schemas_of
-from service.web.operations import Operation, operation_of
+from service.web.operation import Operation, operation_of
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
