@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from itertools import islice
@@ -24,7 +25,7 @@ _COMMENTS = ("post_id", "author_id", "body", "created_at", "updated_at")
 class Copying:
     """Copies rows into tables, inside a transaction. Each method yields how many more are there, batch by batch.
 
-    Rows are asked for while the database stores those before, so that making them takes little time of its own.
+    Rows are asked for in a thread while the database stores those before, so that making them takes no time of its own.
     """
 
     def __init__(self, session: AsyncSession) -> None:
@@ -60,15 +61,22 @@ class Copying:
         await self._session.execute(text("SELECT"))  # begins the transaction, of which asyncpg alone knows nothing
         pooled = await (await self._session.connection()).get_raw_connection()
         connection: asyncpg.Connection = pooled.driver_connection
-        copied = BATCH
-        while copied == BATCH:
+        batch = await _next(rows)
+        while batch:
+            following = asyncio.create_task(_next(rows))
             try:
-                told = await connection.copy_records_to_table(table, columns=columns, records=islice(rows, BATCH))
+                await connection.copy_records_to_table(table, columns=columns, records=batch)
             except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 # As SQLAlchemy has it, so that the unit of work tells what it means, or hides the values.
                 raise DBAPIError("COPY", None, error, connection_invalidated=connection.is_closed()) from error
-            copied = int(told.split()[1])
+            finally:
+                copied, batch = len(batch), await following
             yield copied
+
+
+async def _next(rows: Iterator[Row]) -> list[Row]:
+    """Make the next rows, in a thread: the database gets those before meanwhile, and checks them."""
+    return await asyncio.to_thread(list, islice(rows, BATCH))
 
 
 class Upkeep:

@@ -15,7 +15,7 @@ from service.seeding import vocabulary
 _SENTENCES = 6_000
 _TITLES = 3_000
 _REMARKS = 3_000
-_LENGTHS = (1, 1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 5, 5, 6, 8)
+_LENGTHS = (1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 6)
 """Sentences of a body, each as often as any other."""
 _LONG_ONE_IN = 200
 _LONG_SENTENCES = 40

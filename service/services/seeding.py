@@ -80,7 +80,7 @@ async def _copy(work: UnitOfWork, wanted: Wanted, password_hash: str, progress: 
             faults=(FieldFault("/until", "range", f"Not before {EARLIEST.year}, nor in the future"),)
         )
     plan = Plan(wanted.users, wanted.posts, wanted.comments, wanted.seed, moment_of(until))
-    rows = Rows(plan, await work.copying.new_user_ids(wanted.users))
+    rows = await asyncio.to_thread(Rows, plan, await work.copying.new_user_ids(wanted.users))
     async for copied in work.copying.users(rows.users(password_hash)):
         progress(copied)
     async for copied in work.copying.posts(rows.posts()):
