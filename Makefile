@@ -9,7 +9,7 @@ LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.tx
 	tests/fuzz/requirements.txt
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: help run test check test-flask test-browser fuzz screenshot lint-openapi openapi bench bench-logins lock install clean
+.PHONY: help run test check test-flask test-browser fuzz screenshot lint-openapi openapi bench bench-logins bench-lists bench-search lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -61,6 +61,12 @@ bench: $(INSTALLED) ## Measure the bridge beside its peers
 
 bench-logins: $(INSTALLED) ## Measure what 500 logins at once cost everybody else
 	$(BIN)/python -m bench.login_storm
+
+bench-lists: $(INSTALLED) ## Measure lists of 10,000,000 rows at depth, or of ROWS
+	$(BIN)/python -m bench.lists $(if $(ROWS),--rows $(ROWS))
+
+bench-search: $(INSTALLED) ## Measure searches among 1,000,000 users and as many posts, or among ROWS
+	$(BIN)/python -m bench.search $(if $(ROWS),--rows $(ROWS))
 
 install: $(INSTALLED) ## Make the virtual environment
 
