@@ -165,6 +165,22 @@ def new_database(cluster: Cluster, template: str, database_numbers: Iterator[int
 
 
 @pytest.fixture
+async def url(new_database: NewDatabase) -> str:
+    """A database of the test's own, in which nobody else does anything."""
+    return await new_database()
+
+
+@pytest.fixture
+async def own(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to it, beside the application's."""
+    connection = await connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
 def serve(database_url: str) -> Serve:
     """Opens another application: on the database of the run unless `url` says otherwise, with settings of its own."""
 

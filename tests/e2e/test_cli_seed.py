@@ -8,34 +8,19 @@ import pty
 import re
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 from click.testing import CliRunner, Result
 from service.cli import main
-from tests.support.instances import NewDatabase, connect
 from tests.support.processes import PROGRAMS, environment, postern, running
 from tests.support.sockets import ask
 
 PASSWORD = "shared by them all"
 SECRET_KEY = "e2e-0123456789-abcdefghijklmnopqrstuvwxyz"
 FEW = ("--users", "60", "--posts", "80", "--comments", "90")
-
-
-@pytest.fixture
-async def url(new_database: NewDatabase) -> str:
-    return await new_database()
-
-
-@pytest.fixture
-async def own(url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 @pytest.fixture

@@ -11,27 +11,12 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 from tests.support.accounts import Accounts
-from tests.support.instances import Instance, NewDatabase, Serve, connect
+from tests.support.instances import Instance, Serve
 from tests.support.problems import assert_problem
 from tests.support.repeats import assert_same, is_replayed, send
 from tests.support.things import KINDS, Making, Things
 
 each = pytest.mark.parametrize("kind", KINDS)
-
-
-@pytest.fixture
-async def url(new_database: NewDatabase) -> str:
-    """A database of the test's own, in which it may break what it likes."""
-    return await new_database()
-
-
-@pytest.fixture
-async def own(url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 @pytest.fixture

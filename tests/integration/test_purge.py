@@ -15,7 +15,7 @@ from service.repositories.expired import PURGE_LOCK
 from service.services import purge
 from sqlalchemy import Table
 from tests.conftest import make_settings
-from tests.support.instances import NewDatabase, Serve, connect
+from tests.support.instances import Serve
 
 EXPIRING = ("sessions", "token_blocklist", "rate_counts", "login_failures", "idempotency_keys")
 # One row of each table, that expires at the time `$1`.
@@ -31,21 +31,10 @@ ROWS = {
 PAST, FUTURE = "-1 second", "1 hour"
 
 
-@pytest.fixture
-async def url(new_database: NewDatabase) -> str:
-    """A database of the test's own: no other application purges in it."""
-    return await new_database()
-
-
-@pytest.fixture
-async def own(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection to it."""
-    connection = await connect(url)
-    try:
-        await connection.execute("INSERT INTO users (username, email, password_hash) VALUES ('ann', 'a', 'x')")
-        yield connection
-    finally:
-        await connection.close()
+@pytest.fixture(autouse=True)
+async def ann(own: asyncpg.Connection) -> None:
+    """The one whose rows they are."""
+    await own.execute("INSERT INTO users (username, email, password_hash) VALUES ('ann', 'a', 'x')")
 
 
 @pytest.fixture

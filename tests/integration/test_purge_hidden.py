@@ -12,25 +12,10 @@ from service.context import Context, open_context
 from service.services import purge
 from tests.conftest import make_settings
 from tests.support.accounts import Account, Accounts
-from tests.support.instances import NewDatabase, Serve, connect
+from tests.support.instances import Serve
 from tests.support.things import KINDS, TABLES, Things
 
 COMMENTS = 2 * purge.BATCH + 300
-
-
-@pytest.fixture
-async def url(new_database: NewDatabase) -> str:
-    """A database of the test's own."""
-    return await new_database()
-
-
-@pytest.fixture
-async def own(url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 @pytest.fixture

@@ -36,21 +36,6 @@ HELD_COMMIT = """
 
 
 @pytest.fixture
-async def url(new_database: NewDatabase) -> str:
-    return await new_database()
-
-
-@pytest.fixture
-async def own(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection beside the seeding's."""
-    connection = await connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-@pytest.fixture
 async def there(url: str) -> AsyncIterator[Context]:
     async with open_context(make_settings(), url) as context:
         yield context

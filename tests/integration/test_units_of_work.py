@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import traceback
 import uuid
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
 from typing import cast
@@ -22,27 +21,11 @@ from service.services.principal import Principal
 from sqlalchemy import text
 from sqlalchemy.pool import QueuePool
 from tests.support.accounts import PASSWORD, Account, Accounts
-from tests.support.instances import Instance, NewDatabase, Serve, connect
+from tests.support.instances import Instance, Serve
 from tests.support.problems import assert_problem
 
 ANN = {"username": "ann", "email": "ann@example.com", "password_hash": "x"}
 BACKENDS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'postern'"
-
-
-@pytest.fixture
-async def url(new_database: NewDatabase) -> str:
-    """A database of the test's own."""
-    return await new_database()
-
-
-@pytest.fixture
-async def own(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection to it."""
-    connection = await connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 def checked_out(context: Context) -> int:
