@@ -1,5 +1,6 @@
 # The two commands of a fresh machine are `make run` and `make test`.
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -19,7 +20,7 @@ run: $(INSTALLED) ## Install, start PostgreSQL, migrate, serve on 127.0.0.1:8000
 	@APP_ENV=development $(BIN)/postern run
 
 test: $(INSTALLED) ## Install and run every test on a PostgreSQL of its own
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest --cov --numprocesses $(WORKERS) --dist loadfile
 
 test-flask: $(INSTALLED) ## Run Flask's own test suite through the bridge
 	$(BIN)/python -m tests.flask_suite $(VENV)/flask-suite

@@ -66,10 +66,12 @@ async def seed(context: Context, wanted: Wanted, *, password: str, progress: Cal
     except (EmailTaken, UsernameTaken) as error:
         taken = f"names of --random-seed {wanted.seed} are taken, it was probably used before"
         raise SeedingStopped(f"{taken}: {made}; take another") from error
-    except Unavailable as error:
-        raise SeedingStopped(f"the database was lost or refused: {made}") from error
-    except asyncio.CancelledError as error:
-        raise SeedingStopped(f"interrupted: {made}") from error
+    except (Unavailable, asyncio.CancelledError) as error:
+        # Who is cancelled in the middle of a COPY may hear of it as an error of the database, which ended it.
+        task = asyncio.current_task()
+        is_cancelled = task is not None and task.cancelling() > 0
+        why = "interrupted" if is_cancelled else "the database was lost or refused"
+        raise SeedingStopped(f"{why}: {made}") from error
 
 
 async def _copy(work: UnitOfWork, wanted: Wanted, password_hash: str, progress: Callable[[int], None]) -> None:

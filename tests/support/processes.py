@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -42,6 +43,10 @@ def wait_until(done: Callable[[], object], limit_seconds: float = LIMIT_SECONDS)
     while not done():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
+
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,7 @@ def running(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
     try:
         if port:
@@ -110,6 +116,12 @@ def running(
         yield Running(process, said, port)
     finally:
         _end(process)
+
+
+def _end_with_parent() -> None:
+    """Have the server end with the process that tests: one that is killed tears nothing down."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
