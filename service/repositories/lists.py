@@ -1,7 +1,7 @@
 """Lists: one way to ask for a part of any collection, by page or by position, filtered and searched (ADR 9).
 
 A part costs one statement, and a count one more, whatever their length. Rows are found in the list's order by an index
-(keyset: a comparison of rows), so that a cursor costs the same at any depth; what is shown of them is joined afterwards.
+(keyset: a comparison of rows), so that a cursor costs the same at any depth; what is shown is joined afterwards.
 """
 
 from __future__ import annotations
