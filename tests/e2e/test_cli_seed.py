@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 from click.testing import CliRunner, Result
 from service.cli import main
-from tests.support.processes import PROGRAMS, environment, postern, running
+from tests.support.processes import PROGRAMS, as_from_a_shell, environment, postern, running
 from tests.support.sockets import ask
 
 PASSWORD = "shared by them all"
@@ -192,7 +192,12 @@ async def test_ctrl_c_ends_it_with_one_line_and_leaves_nothing(
     async with own.transaction():
         await own.execute("LOCK comments")
         process = await asyncio.create_subprocess_exec(
-            *command, cwd=tmp_path, env=env, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            *command,
+            cwd=tmp_path,
+            env=env,
+            stderr=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            preexec_fn=as_from_a_shell,
         )
         await until_somebody_waits(own)
         process.send_signal(signal.SIGINT)

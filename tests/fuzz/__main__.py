@@ -3,7 +3,7 @@ and as an admin.
 
 Usage: python -m tests.fuzz FOLDER, where FOLDER keeps schemathesis between runs. From the environment: FUZZ_EXAMPLES
 says how many requests are made of each operation where their number is a matter of taste, FUZZ_SEED which, FUZZ_ROLES
-by whom; FUZZ_OPTIONS are options of schemathesis' own.
+by whom, FUZZ_SECONDS how long each may take; FUZZ_OPTIONS are options of schemathesis' own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.support.processes import PROGRAMS, Running, environment, running
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 REQUIREMENTS = HERE / "requirements.txt"
-LIMIT_SECONDS = 600
+LIMIT_SECONDS = float(os.environ.get("FUZZ_SECONDS", "600"))
 """For one of the three; it is stopped then, and has failed."""
 
 

@@ -105,7 +105,7 @@ def running(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=as_from_a_shell,
         )
     try:
         if port:
@@ -118,8 +118,11 @@ def running(
         _end(process)
 
 
-def _end_with_parent() -> None:
-    """Have the server end with the process that tests: one that is killed tears nothing down."""
+def as_from_a_shell() -> None:
+    """Have a child end with the process that tests, which tears nothing down when it is killed, and hear of Ctrl-C: the
+    processes of pytest-xdist ignore it, and children would, too.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
