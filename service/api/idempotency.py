@@ -46,8 +46,9 @@ def idempotent(reply: Callable[[Any], Reply], *, status: int = 201) -> Callable[
         async def once_only(body: BaseModel, **arguments: Any) -> Reply | Response:
             once = _once(body, arguments.get("principal"), rendered)
             try:
-                async with get_context().reading() as reading:
-                    await once.look(reading.answers)
+                if once is not ALWAYS:
+                    async with get_context().reading() as reading:
+                        await once.look(reading.answers)
                 return reply(await view(body=body, once=once, **arguments))
             except AlreadyAnswered as again:
                 return _replayed(again.answer)

@@ -63,7 +63,7 @@ class Once:
             AlreadyAnswered: with the answer that was given.
             IdempotencyKeyReused: the key stands for another request.
         """
-        found = await answers.find(self.scopes) if self.scopes else None
+        found = await answers.find(self.scopes)
         if found is None:
             return
         request, answer = found

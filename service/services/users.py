@@ -122,10 +122,12 @@ async def delete_all(context: Context, principal: Principal, *, is_active: bool)
     principal.require_admin()
 
     async def act(work: UnitOfWork, user_ids: tuple[int, ...]) -> None:
-        if await work.users.remove(*user_ids):
-            context.something_hidden.set()
+        await work.users.remove(*user_ids)
 
-    return await _all_but_the_caller(context, principal, is_active, act, to_remove=True)
+    try:
+        return await _all_but_the_caller(context, principal, is_active, act, to_remove=True)
+    finally:  # behind the last commit, or the purge would look too early; whatever ended the work
+        context.something_hidden.set()
 
 
 async def _all_but_the_caller(
