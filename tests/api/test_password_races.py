@@ -14,9 +14,9 @@ from tests.support.attempts import log_in
 from tests.support.instances import Serve
 from tests.support.problems import assert_problem
 from tests.support.sessions import NEW_PASSWORD, change_password, me, refresh, refreshed, with_tokens
+from tests.support.waiting import until_somebody_waits
 
 ALIVE = "SELECT count(*) FROM sessions WHERE user_id = $1 AND ended_at IS NULL"
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 @pytest.fixture
@@ -24,19 +24,6 @@ async def other(serve: Serve, database: asyncpg.Connection) -> AsyncIterator[htt
     """A client of another application on the same database, whose hashes are dearer."""
     async with serve(hash_passes=2) as instance:
         yield instance.client
-
-
-async def until_waiting(database: asyncpg.Connection, count: int = 1) -> None:
-    """Wait until so many statements of the applications wait for a lock."""
-    async with asyncio.timeout(5):
-        while await waiting(database) < count:  # noqa: ASYNC110 - another process is waited for
-            await asyncio.sleep(0.005)
-
-
-async def waiting(database: asyncpg.Connection) -> int:
-    await database.execute("SELECT pg_stat_clear_snapshot()")  # a transaction keeps the first answer it got
-    statements: int = await database.fetchval(WAITING)
-    return statements
 
 
 async def which_work(client: httpx.AsyncClient, account: Account, *passwords: str) -> list[str]:
@@ -100,9 +87,9 @@ async def test_a_refresh_that_waits_for_a_change_is_revoked_and_ends_nothing(
     async with database.transaction():
         await database.execute("SELECT FROM sessions FOR UPDATE")
         changing = asyncio.create_task(change_password(client, ann))
-        await until_waiting(database)
+        await until_somebody_waits(database)
         refreshing = asyncio.create_task(refresh(other, ann))
-        await until_waiting(database, 2)
+        await until_somebody_waits(database, 2)
 
     new = with_tokens(ann, await changing)
     assert_problem(await refreshing, 401, "TOKEN_REVOKED")
@@ -137,7 +124,7 @@ async def test_a_change_goes_on_when_its_hash_was_renewed_meanwhile(
     async with database.transaction():
         await database.execute("SELECT FROM users FOR UPDATE")
         pending = asyncio.create_task(change_password(client, ann))
-        await until_waiting(database)
+        await until_somebody_waits(database)
         await database.execute("UPDATE users SET password_hash = $1", renewed)
 
     assert (await pending).status_code == 200
@@ -162,7 +149,7 @@ async def test_a_change_is_refused_when_its_ground_went_away_meanwhile(
     async with database.transaction():
         await database.execute("SELECT FROM users FOR UPDATE")
         pending = asyncio.create_task(change_password(client, ann))
-        await until_waiting(database)
+        await until_somebody_waits(database)
         await database.execute(meanwhile)
 
     assert_problem(await pending, 401, code)
@@ -196,7 +183,7 @@ async def test_of_two_changes_to_the_same_password_at_once_one_wins(
     async with database.transaction():
         await database.execute("SELECT FROM users FOR UPDATE")
         pending = [asyncio.create_task(change_password(there, ann, new=PASSWORD)) for there in (client, other)]
-        await until_waiting(database, 2)
+        await until_somebody_waits(database, 2)
 
     answers = [await answer for answer in pending]
 

@@ -84,10 +84,10 @@ async def test_of_two_last_admins_who_demote_each_other_one_stays(
 
 
 async def test_of_two_last_admins_who_delete_each_other_one_stays(
-    clients: Clients, accounts: Accounts, database: asyncpg.Connection
+    clients: Clients, accounts: Accounts, database: asyncpg.Connection, emptying: str
 ) -> None:
     for round_ in range(10):
-        await database.execute("TRUNCATE users, sessions CASCADE")
+        await database.execute(emptying)
         eve = await accounts.signed_in(f"eve{round_}", role="admin")
         root = await accounts.signed_in(f"root{round_}", role="admin")
 

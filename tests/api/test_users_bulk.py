@@ -11,6 +11,7 @@ import pytest
 from service.services.users import BATCH
 from tests.support.accounts import PASSWORD, Account, Accounts
 from tests.support.problems import assert_problem
+from tests.support.waiting import until_somebody_waits
 
 MANY = 2 * BATCH + 50
 PATH = "/api/users/"
@@ -41,13 +42,6 @@ async def add_many(database: asyncpg.Connection, count: int, *, is_active: bool 
 
 async def active(database: asyncpg.Connection) -> list[str]:
     return [row["username"] for row in await database.fetch("SELECT username FROM users WHERE is_active ORDER BY id")]
-
-
-async def until_somebody_waits(database: asyncpg.Connection) -> None:
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    async with asyncio.timeout(5):
-        while not await database.fetchval(waiting):  # noqa: ASYNC110 - another process is waited for
-            await asyncio.sleep(0.01)
 
 
 REQUESTS: dict[str, tuple[str, dict[str, str], Any]] = {

@@ -41,11 +41,15 @@ async def add_many(database: asyncpg.Connection, count: int, prefix: str) -> Non
 
 @pytest.mark.parametrize("acts", [(disable, disable), (delete, delete), (disable, delete)], ids=["d-d", "x-x", "d-x"])
 async def test_of_two_admins_who_end_everybody_at_once_one_stays(
-    clients: list[httpx.AsyncClient], accounts: Accounts, database: asyncpg.Connection, acts: tuple[object, object]
+    clients: list[httpx.AsyncClient],
+    accounts: Accounts,
+    database: asyncpg.Connection,
+    emptying: str,
+    acts: tuple[object, object],
 ) -> None:
     first, second = acts
     for round_ in range(7):
-        await database.execute("TRUNCATE users, sessions, token_blocklist CASCADE")
+        await database.execute(emptying)
         eve = await accounts.signed_in(f"eve{round_}", role="admin")
         await add_many(database, 120, f"between{round_}x")
         root = await accounts.signed_in(f"root{round_}", role="admin")
@@ -58,10 +62,10 @@ async def test_of_two_admins_who_end_everybody_at_once_one_stays(
 
 
 async def test_admins_who_end_each_other_one_by_one_and_all_at_once_leave_one(
-    clients: list[httpx.AsyncClient], accounts: Accounts, database: asyncpg.Connection
+    clients: list[httpx.AsyncClient], accounts: Accounts, database: asyncpg.Connection, emptying: str
 ) -> None:
     for round_ in range(8):
-        await database.execute("TRUNCATE users, sessions, token_blocklist CASCADE")
+        await database.execute(emptying)
         eve = await accounts.signed_in(f"eve{round_}", role="admin")
         root = await accounts.signed_in(f"root{round_}", role="admin")
         single = clients[1].request(

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from service.cli import main
 from tests.support.processes import PROGRAMS, as_from_a_shell, environment, postern, running
 from tests.support.sockets import ask
+from tests.support.waiting import until_somebody_waits
 
 PASSWORD = "shared by them all"
 SECRET_KEY = "e2e-0123456789-abcdefghijklmnopqrstuvwxyz"
@@ -174,14 +175,6 @@ def test_an_unreachable_database_is_said_in_one_line(
 
 
 # What ends it early, and what is seen of it
-
-
-async def until_somebody_waits(own: asyncpg.Connection) -> None:
-    found = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    waits = 0
-    while not waits:
-        await own.execute("SELECT pg_stat_clear_snapshot()")
-        waits = await own.fetchval(found)
 
 
 async def test_ctrl_c_ends_it_with_one_line_and_leaves_nothing(
