@@ -12,6 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.repositories.refusals import ends_connections
+
 BATCH = 10_000
 """Rows of one COPY; at its end their foreign keys are checked."""
 
@@ -59,16 +61,19 @@ class Copying:
 
     async def _copy(self, table: str, columns: tuple[str, ...], rows: Iterator[Row]) -> AsyncIterator[int]:
         await self._session.execute(text("SELECT"))  # begins the transaction, of which asyncpg alone knows nothing
-        pooled = await (await self._session.connection()).get_raw_connection()
-        connection: asyncpg.Connection = pooled.driver_connection
+        connection = await self._session.connection()
+        driver: asyncpg.Connection = (await connection.get_raw_connection()).driver_connection
         batch = await _next(rows)
         while batch:
             following = asyncio.create_task(_next(rows))
             try:
-                await connection.copy_records_to_table(table, columns=columns, records=batch)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                await driver.copy_records_to_table(table, columns=columns, records=batch)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
                 # As SQLAlchemy has it, so that the unit of work tells what it means, or hides the values.
-                raise DBAPIError("COPY", None, error, connection_invalidated=connection.is_closed()) from error
+                lost = driver.is_closed() or ends_connections(error)
+                if lost:
+                    await connection.invalidate(error)
+                raise DBAPIError("COPY", None, error, connection_invalidated=lost) from error
             finally:
                 copied, batch = len(batch), await following
             yield copied

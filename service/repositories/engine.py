@@ -9,7 +9,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.config import LIBPQ_PARAMETERS, DatabaseSettings
-from service.repositories.refusals import is_standby
+from service.repositories.refusals import ends_connections
 
 
 def create_engine(
@@ -40,7 +40,7 @@ def create_engine(
         },
     )
     event.listen(engine.sync_engine, "checkout", _replace_if_closed)
-    event.listen(engine.sync_engine, "handle_error", _leave_a_standby)
+    event.listen(engine.sync_engine, "handle_error", _leave_the_server)
     return engine
 
 
@@ -53,9 +53,9 @@ def _replace_if_closed(dbapi_connection: Any, _record: object, _proxy: object) -
         raise InvalidatePoolError
 
 
-def _leave_a_standby(context: ExceptionContext) -> None:
-    """Have the pool replace all its connections when one turns out to lead to a server that only reads."""
-    if is_standby(context.original_exception):
+def _leave_the_server(context: ExceptionContext) -> None:
+    """Have the pool replace all its connections when one of them says that its server is not the one to have."""
+    if ends_connections(context.original_exception):
         context.is_disconnect = True
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -9,6 +12,7 @@ from service.errors import EmailTaken, InvalidToken, NotFound, ServiceError, Una
 
 UNIQUE_VIOLATION, FOREIGN_KEY_VIOLATION = "23505", "23503"
 READ_ONLY = "25006"
+SHUT_DOWN = "57P01", "57P02"
 
 CONSTRAINTS: dict[str, type[ServiceError]] = {
     "uq_users_email_key": EmailTaken,
@@ -56,9 +60,13 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}, SQLSTATE {sqlstate}" if sqlstate else type(error).__name__
 
 
-def is_standby(error: BaseException) -> bool:
-    """Tell whether the server has become one that only reads: after a fail-over, the primary is elsewhere."""
-    return _told(error, "sqlstate") == READ_ONLY
+def ends_connections(error: BaseException) -> bool:
+    """Tell whether the server ends its connections, or only reads: after a fail-over, the primary is elsewhere.
+
+    A connection that has said so while nobody listened is, until it has ended, one whose protocol asyncpg has lost.
+    """
+    is_confused = any(isinstance(cause, asyncpg.InternalClientError) for cause in _causes(error))
+    return is_confused or _told(error, "sqlstate") in (READ_ONLY, *SHUT_DOWN)
 
 
 def refusal(error: BaseException) -> ServiceError | None:
@@ -82,11 +90,14 @@ def may_be_repeated(error: DBAPIError) -> bool:
 
 
 def _told(error: BaseException, name: str) -> str:
-    """Return what asyncpg says of an error, which SQLAlchemy wraps once or twice; empty when it says nothing."""
+    """Return what asyncpg says of an error; empty when it says nothing."""
+    values = (getattr(cause, name, None) for cause in _causes(error))
+    return next((value for value in values if value), "")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Give what SQLAlchemy has wrapped once or twice."""
     cause: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
     while cause is not None:
-        value: str | None = getattr(cause, name, None)
-        if value:
-            return value
+        yield cause
         cause = cause.__cause__
-    return ""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
 from tests.support.accounts import Accounts
 from tests.support.instances import Instance, Serve
 from tests.support.problems import assert_problem
+from tests.support.proxies import proxied
 from tests.support.repeats import assert_same, is_replayed, send
 from tests.support.things import KINDS, Making, Things
+from tests.support.waiting import until_somebody_waits
 
 each = pytest.mark.parametrize("kind", KINDS)
 
@@ -72,22 +71,11 @@ async def test_a_connection_that_dies_between_the_effect_and_the_answer_leaves_n
     async with own.transaction():
         await own.execute("LOCK TABLE idempotency_keys IN SHARE MODE")
         pending = asyncio.create_task(send(instance.client, making))
-        await end_who_waits(own)
+        await own.execute("SELECT pg_terminate_backend($1)", (await until_somebody_waits(own))[0])
         assert_problem(await pending, 503, "UNAVAILABLE")
 
     assert (await things_there.count(kind), await kept(own)) == (before, 0)
     assert_same(await send(instance.client, making), await send(instance.client, making))
-
-
-async def end_who_waits(own: asyncpg.Connection) -> None:
-    """Wait until somebody waits for a lock in this database, and end their connection."""
-    statement = (
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    async with asyncio.timeout(5):
-        while not await own.fetch(statement):  # noqa: ASYNC110 - another process is waited for
-            await asyncio.sleep(0.01)
 
 
 @each
@@ -98,9 +86,7 @@ async def test_a_client_that_leaves_meanwhile_finds_both_or_neither(
     async with own.transaction():
         await own.execute("LOCK TABLE idempotency_keys IN SHARE MODE")
         pending = asyncio.create_task(send(instance.client, making))
-        async with asyncio.timeout(5):
-            while not await own.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):  # noqa: ASYNC110 - another process is waited for
-                await asyncio.sleep(0.01)
+        await until_somebody_waits(own)
         pending.cancel()
         await asyncio.gather(pending, return_exceptions=True)
 
@@ -109,60 +95,6 @@ async def test_a_client_that_leaves_meanwhile_finds_both_or_neither(
             await asyncio.sleep(0.01)
     assert again.status_code == 201
     assert (await things_there.count(kind), await kept(own)) == (before + 1, 1)
-
-
-@dataclass
-class Proxy:
-    """A way to the database, which can lose what the server says to a COMMIT."""
-
-    port: int = 0
-    losing: bool = False
-    lost: int = 0
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-
-    async def pass_on(self, socket_path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_unix_connection(socket_path)
-        committing = asyncio.Event()
-        answers = asyncio.create_task(self._answers(server_reader, writer, committing))
-        self._tasks.add(answers)
-        try:
-            while data := await reader.read(65_536):
-                if self.losing and b"COMMIT;" in data:
-                    committing.set()
-                server_writer.write(data)
-                await server_writer.drain()
-        except ConnectionError:
-            pass
-        finally:
-            server_writer.close()
-
-    async def _answers(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, committing: asyncio.Event
-    ) -> None:
-        while data := await reader.read(65_536):
-            if committing.is_set():
-                self.lost += 1
-                break
-            writer.write(data)
-        writer.close()
-
-
-@asynccontextmanager
-async def proxied(url: str) -> AsyncIterator[tuple[Proxy, str]]:
-    """A proxy before a database, and the URL that leads through it."""
-    parts = urlsplit(url)
-    folder = parse_qs(parts.query)["host"][0]
-    port = parse_qs(parts.query)["port"][0]
-    proxy = Proxy()
-    server = await asyncio.start_server(
-        lambda reader, writer: proxy.pass_on(f"{folder}/.s.PGSQL.{port}", reader, writer), "127.0.0.1", 0
-    )
-    try:
-        proxy.port = server.sockets[0].getsockname()[1]
-        name = f"{parts.username}:{parts.password}@127.0.0.1:{proxy.port}"
-        yield proxy, f"{parts.scheme}://{name}{parts.path}?ssl=disable"
-    finally:
-        server.close()
 
 
 @each

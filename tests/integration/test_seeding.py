@@ -11,10 +11,12 @@ import asyncpg
 import pytest
 from service.context import Context, open_context
 from service.embedded import Cluster
-from service.errors import ValidationFailed
+from service.errors import Unavailable, ValidationFailed
 from service.services.seeding import EARLIEST, SeedingStopped, Wanted, seed
 from tests.conftest import make_settings
 from tests.support.instances import NewDatabase, Serve, connect
+from tests.support.proxies import Proxy, proxied
+from tests.support.waiting import until_somebody_waits
 
 PASSWORD = "shared by them all"
 WANTED = Wanted(users=100, posts=200, comments=300, seed=42)
@@ -47,17 +49,6 @@ async def fill(context: Context, wanted: Wanted = WANTED, progress: Callable[[in
 
 async def counts(own: asyncpg.Connection) -> list[int]:
     return [await own.fetchval(f"SELECT count(*) FROM {table}") for table in TABLES]
-
-
-async def somebody_waits(own: asyncpg.Connection) -> int:
-    """Return the process of the database that waits for a lock."""
-    found = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    async with asyncio.timeout(5):
-        while True:
-            await own.execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees the same activity all along
-            if pid := await own.fetchval(found):
-                return int(pid)
-            await asyncio.sleep(0.005)
 
 
 async def test_there_is_what_was_asked_for(there: Context, own: asyncpg.Connection) -> None:
@@ -202,7 +193,7 @@ async def stopped_while_held(
     async with own.transaction():
         await own.execute(hold)
         task = asyncio.create_task(fill(context))
-        await somebody_waits(own)
+        await until_somebody_waits(own)
         await stop(task)
     with pytest.raises(SeedingStopped) as ended:
         await task
@@ -217,7 +208,7 @@ def lose(own: asyncpg.Connection) -> Callable[[asyncio.Task[bool]], Awaitable[ob
     """Return what ends the connection that waits."""
 
     async def end(_: asyncio.Task[bool]) -> None:
-        await own.execute("SELECT pg_terminate_backend($1)", await somebody_waits(own))
+        await own.execute("SELECT pg_terminate_backend($1)", (await until_somebody_waits(own))[0])
 
     return end
 
@@ -265,6 +256,26 @@ async def test_a_database_that_is_lost_between_two_batches_is_lost(there: Contex
         await fill(there, WANTED, lambda _: ending.append(asyncio.create_task(end_all())))
 
     await asyncio.gather(*ending)
+    assert await counts(own) == [0, 0, 0]
+
+
+async def test_a_database_that_is_about_to_end_is_lost(
+    url: str, own: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.repositories.copying.BATCH", 1)
+    now = datetime.now(UTC)
+    rows = [(id_, f"user{id_}", f"user{id_}@example.com", "none", True, now, now) for id_ in (1, 2)]
+
+    async def copy(proxy: Proxy, context: Context) -> None:
+        async with context.transaction() as work:
+            async for _ in work.copying.users(iter(rows)):
+                proxy.announce_the_end()
+                await own.execute("SELECT")  # what else had come to this loop has been read then
+
+    async with proxied(url) as (proxy, through), open_context(make_settings(), through) as context:
+        with pytest.raises(Unavailable):
+            await copy(proxy, context)
+
     assert await counts(own) == [0, 0, 0]
 
 

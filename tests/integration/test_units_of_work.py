@@ -12,7 +12,7 @@ from typing import cast
 import asyncpg
 import httpx
 import pytest
-from service.context import Context
+from service.context import Context, open_context
 from service.errors import EmailTaken, Forbidden, Unavailable, UsernameTaken
 from service.models import User
 from service.repositories.refusals import StatementFailed
@@ -20,9 +20,11 @@ from service.services import users
 from service.services.principal import Principal
 from sqlalchemy import text
 from sqlalchemy.pool import QueuePool
+from tests.conftest import make_settings
 from tests.support.accounts import PASSWORD, Account, Accounts
 from tests.support.instances import Instance, Serve
 from tests.support.problems import assert_problem
+from tests.support.proxies import Proxy, proxied
 
 ANN = {"username": "ann", "email": "ann@example.com", "password_hash": "x"}
 BACKENDS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'postern'"
@@ -313,6 +315,60 @@ async def test_a_connection_that_dies_during_a_read_is_not_noticed(
             await own.execute(f"SELECT pg_terminate_backend(pid) {BACKENDS} AND state = 'active'")
         assert (await reading).status_code == 200
         assert checked_out(instance.context) == 0
+
+
+@pytest.mark.parametrize("heard", [True, False], ids=["before it is asked", "as an answer"])
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/api/users/", None, 200),
+        ("PATCH", "/api/users/1", {"username": "anna"}, 200),  # it reads first, and all connections are replaced
+        ("POST", "/api/users/", {"username": "bob", "email": "bob@example.com", "password": PASSWORD}, 503),
+    ],
+)
+async def test_a_connection_that_is_about_to_end_is_like_one_that_has_ended(
+    serve: Serve,
+    url: str,
+    own: asyncpg.Connection,
+    method: str,
+    path: str,
+    body: dict[str, str] | None,
+    status: int,
+    heard: bool,
+) -> None:
+    async with proxied(url) as (proxy, through), serve(through) as instance:
+        ann = await signed_in(instance, own)
+        await fill_pool(instance)
+        proxy.announce_the_end()
+        if heard:
+            await own.execute("SELECT")  # what else had come to this loop has been read then
+
+        answer = await instance.client.request(method, path, json=body, headers=ann.headers)
+
+        assert answer.status_code == status, answer.text
+        again = await instance.client.request(method, path, json=body, headers=ann.headers)
+        assert again.status_code == (201 if method == "POST" else 200)
+        assert checked_out(instance.context) == 0
+
+
+@pytest.mark.parametrize("statements", [0, 1], ids=["at the commit", "at a statement"])
+async def test_a_connection_that_is_about_to_end_in_a_transaction_goes_with_it(
+    url: str, own: asyncpg.Connection, statements: int
+) -> None:
+    async def block(proxy: Proxy, context: Context) -> None:
+        async with context.transaction() as work:
+            await work.users.add(**ANN)
+            proxy.announce_the_end()
+            await own.execute("SELECT")
+            for _ in range(statements):
+                await work.users.get(1)
+
+    async with proxied(url) as (proxy, through), open_context(make_settings(), through) as context:
+        with pytest.raises(Unavailable):
+            await block(proxy, context)
+        assert checked_out(context) == 0
+
+    assert await own.fetchval("SELECT count(*) FROM users") == 0
 
 
 # A migration under way
