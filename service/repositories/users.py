@@ -151,10 +151,12 @@ class Users(UserReader):
         await self._session.execute(delete(User).where(User.id.in_(few)))
         return bool(much)
 
-    async def lock_some(self, *, is_active: bool, but: int, limit: int, to_remove: bool) -> tuple[int, ...]:
-        """Return the ids of ``limit`` accounts that are active, or not, and keep others from changing them."""
-        some = select(User.id).where(User.is_active.is_(is_active), User.id != but, ~User.is_removed).limit(limit)
-        return tuple((await self._session.execute(some.with_for_update(key_share=not to_remove))).scalars())
+    async def lock_some(self, *, is_active: bool, but: int, above: int, limit: int, to_remove: bool) -> tuple[int, ...]:
+        """Return the next ``limit`` ids of accounts that are active, or not, and keep others from changing them."""
+        some = select(User.id).where(User.is_active.is_(is_active), User.id != but, User.id > above, ~User.is_removed)
+        # Said in a literal, so that PostgreSQL follows the index in each plan, and reads no account twice.
+        next_ones = some.order_by(User.id).limit(literal_column(str(limit), Integer))
+        return tuple((await self._session.execute(next_ones.with_for_update(key_share=not to_remove))).scalars())
 
     async def set_active(self, user_ids: Sequence[int], *, is_active: bool) -> None:
         """Enable or disable these accounts."""

@@ -137,10 +137,12 @@ async def _all_but_the_caller(
 
     The caller is an active admin in each of them, so that the last one is never touched.
     """
-    done = 0
+    done = last = 0
     while True:
         async with context.transaction() as work:
-            batch = await work.users.lock_some(is_active=is_active, but=principal.id, limit=BATCH, to_remove=to_remove)
+            batch = await work.users.lock_some(
+                is_active=is_active, but=principal.id, above=last, limit=BATCH, to_remove=to_remove
+            )
             await work.users.lock_admins()
             (await current(work, principal)).require_admin()
             if batch:
@@ -148,6 +150,7 @@ async def _all_but_the_caller(
         done += len(batch)
         if len(batch) < BATCH:
             return done
+        last = batch[-1]
 
 
 async def _lock_own(work: UnitOfWork, principal: Principal, user_id: int, *, verb: str) -> tuple[Principal, User]:
