@@ -177,7 +177,8 @@ class Collection:
         near = _of(window, sort).where(search.test(window.c)).cte("near")
         is_full = _number_of(select(near)) == _ROWS
         is_whole = ~exists(in_order.offset(_SCANNED).limit(1))
-        enough = is_full | is_whole
+        settled = select((is_full | is_whole).label("enough")).cte("settled").prefix_with("MATERIALIZED")
+        enough = select(settled.c.enough).scalar_subquery()
         found = picked.where(search.indexed, ~enough).limit(FOUND_ROWS + 1).cte("found").prefix_with("MATERIALIZED")
         is_all = _number_of(select(found)) <= FOUND_ROWS
         far = _of(found, sort).where(is_all).subquery()

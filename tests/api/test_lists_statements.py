@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
 from service.context import Context
-from sqlalchemy import event
+from tests.support.statements import statements_of
 from tests.support.writings import KINDS, Lists
 
 QUERIES: dict[str, list[dict[str, Any]]] = {
@@ -21,21 +19,6 @@ QUERIES: dict[str, list[dict[str, Any]]] = {
     "posts of a user": [{"search": "body"}, {"search": "nowhere"}],
     "comments": [{"sort": "-created_at"}],
 }
-
-
-@contextmanager
-def statements_of(context: Context) -> Iterator[list[str]]:
-    """Collects the statements that the application runs."""
-    seen: list[str] = []
-
-    def see(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
-        seen.append(statement)
-
-    event.listen(context.engine.sync_engine, "before_cursor_execute", see)
-    try:
-        yield seen
-    finally:
-        event.remove(context.engine.sync_engine, "before_cursor_execute", see)
 
 
 @pytest.mark.parametrize("rows", [1, 150])
@@ -60,6 +43,22 @@ async def test_a_list_costs_one_statement_and_its_count_another(
             with statements_of(context) as seen:
                 await listed.get(client, **place, **query)
             assert len(seen) == tokens + expected, (query, place, seen)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_how_deep_a_page_is_decides_no_plan_of_another(
+    client: httpx.AsyncClient, lists: Lists, context: Context, kind: str
+) -> None:
+    """PostgreSQL plans a statement for what it has typically cost, and deep pages cost more than first ones."""
+    listed = await lists.make(kind, 3)
+    with statements_of(context) as seen:
+        for page in (1, 2, 20, 200, 2000, 3, 30):
+            await listed.get(client, per_page=5, page=page)
+
+    pages = [statement for statement, _ in seen if "LIMIT" in statement and "OFFSET" in statement]
+    assert len(pages) == 7
+    assert len(set(pages[:5])) == 5
+    assert pages[5:] == [pages[2], pages[3]]
 
 
 @pytest.mark.parametrize("path", ["/api/users/999/posts/", "/api/posts/01890000-0000-7000-8000-000000000000/comments/"])

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import argon2
 import asyncpg
 import httpx
 import pytest
-from sqlalchemy import event
 from tests.support.accounts import PASSWORD, PASSWORD_HASH, Accounts
 from tests.support.attempts import ask_for_token, log_in
 from tests.support.hashing import Hashing
-from tests.support.instances import Instance, Serve
+from tests.support.instances import Serve
 from tests.support.problems import assert_problem
 from tests.support.sessions import change_password
+from tests.support.statements import statements_of
 
 TODAY = {"hash_passes": 2, "hash_memory_kib": 16}
 """Parameters that PASSWORD_HASH does not have."""
@@ -31,17 +30,6 @@ async def dearer(serve: Serve, database: asyncpg.Connection) -> AsyncIterator[ht
 
 async def stored(database: asyncpg.Connection) -> asyncpg.Record:
     return await database.fetchrow("SELECT * FROM users")
-
-
-def statements_of(instance: Instance) -> list[str]:
-    """The statements that an application sends from now on."""
-    sent: list[str] = []
-
-    def see(connection: Any, cursor: Any, statement: str, *others: Any) -> None:
-        sent.append(statement)
-
-    event.listen(instance.context.engine.sync_engine, "before_cursor_execute", see)
-    return sent
 
 
 # One hash
@@ -245,9 +233,9 @@ async def test_a_full_queue_asks_the_database_for_nothing_but_the_rate_of_an_add
         hashing.hold()
         place = asyncio.create_task(log_in(instance.client, ann.email))
         await hashing.until_asked(1)
-        sent = statements_of(instance)
-        answers = [await log_in(instance.client, email) for email in (ann.email, "nobody@example.com")]
-        assert [" ".join(statement.split()[:3]) for statement in sent] == asked
+        with statements_of(instance.context) as sent:
+            answers = [await log_in(instance.client, email) for email in (ann.email, "nobody@example.com")]
+        assert [" ".join(statement.split()[:3]) for statement, _ in sent] == asked
         hashing.go_on()
         assert (await place).status_code == 200
         assert (await log_in(instance.client, ann.email)).status_code == 200

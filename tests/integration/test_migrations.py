@@ -113,6 +113,16 @@ def test_up_down_and_up_again_is_up(bare: str) -> None:
     alembic.command.check(config(bare))
 
 
+def test_who_reads_accounts_is_kept_out_only_at_the_end_of_an_upgrade(bare: str) -> None:
+    """Its locks are held to the end: one that keeps readers out comes last, behind what takes long."""
+    code, output, errors = finish(start("upgrade", "0002:0003", "--sql", DATABASE_URL=bare))
+
+    assert code == 0, errors
+    steps = [line for line in output.splitlines() if line.startswith(("CREATE INDEX", "ALTER TABLE", "CREATE TABLE"))]
+    altering = next(number for number, step in enumerate(steps) if step.startswith("ALTER TABLE users"))
+    assert [step.split()[2] for step in steps[altering + 1 :]] == ["ix_users_is_removed"]
+
+
 def test_an_upgrade_at_the_head_does_nothing(bare: str) -> None:
     alembic.command.upgrade(config(bare), "head")
     rows(bare, "INSERT INTO users (username, email, password_hash) VALUES ('ann', 'a@example.com', 'x')")
