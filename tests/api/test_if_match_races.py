@@ -12,6 +12,7 @@ import pytest
 from tests.support.accounts import Account, Accounts
 from tests.support.instances import Serve
 from tests.support.things import KINDS, Thing, Things
+from tests.support.waiting import until_somebody_waits
 
 each = pytest.mark.parametrize("kind", KINDS)
 ROUNDS = 4
@@ -84,7 +85,6 @@ async def test_who_waits_for_another_write_is_asked_for_the_state_behind_it(
         await database.execute(f"UPDATE {table} SET updated_at = now() WHERE id = $1", thing.id)
         headers = {**thing.owner.headers, "If-Match": known}
         pending = asyncio.create_task(client.patch(thing.path, json=thing.changes(), headers=headers))
-        await asyncio.sleep(0.1)  # by then it waits for the row
-        assert not pending.done()
+        await until_somebody_waits(database)
 
     assert (await pending).status_code == 412

@@ -11,6 +11,7 @@ from tests.support.attempts import LOCKING, log_in
 from tests.support.instances import Serve
 from tests.support.lockout import fail, tallies
 from tests.support.problems import assert_problem
+from tests.support.waiting import until_somebody_waits
 
 
 async def test_a_failure_whose_tallies_go_away_meanwhile_counts_anew(
@@ -21,7 +22,7 @@ async def test_a_failure_whose_tallies_go_away_meanwhile_counts_anew(
     async with database.transaction():  # as a login that succeeds, a purge and an operator do
         await database.execute("SELECT FROM login_failures FOR UPDATE")
         pending = asyncio.create_task(log_in(locking, ann.email, "wrong"))
-        await asyncio.sleep(0.2)  # by then it waits for the rows
+        await until_somebody_waits(database)
         await database.execute("DELETE FROM login_failures")
 
     assert_problem(await pending, 401, "INVALID_CREDENTIALS")

@@ -12,6 +12,7 @@ import pytest
 from tests.support.accounts import Accounts
 from tests.support.instances import Serve
 from tests.support.problems import assert_problem
+from tests.support.waiting import until_each_waits
 from tests.support.writings import Writings
 
 ROUNDS = 8
@@ -38,7 +39,7 @@ async def while_locked(
         await database.execute(lock, locked)
         for request in requests:
             tasks.append(asyncio.ensure_future(request))
-            await asyncio.sleep(0.2)  # by then it waits for the row
+            await until_each_waits(database, tasks)
         if meanwhile:
             await database.execute(meanwhile, locked)
     return list(await asyncio.gather(*tasks))

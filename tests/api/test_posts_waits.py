@@ -8,6 +8,7 @@ from datetime import datetime
 import asyncpg
 import httpx
 from tests.support.accounts import Accounts
+from tests.support.waiting import until_somebody_waits
 from tests.support.writings import Writings
 
 
@@ -19,7 +20,7 @@ async def test_a_change_that_waited_is_newer_than_what_it_waited_for(
     async with database.transaction():
         await database.execute("SELECT FROM posts FOR UPDATE")
         waiting = asyncio.create_task(client.patch(path, json={"title": "New"}, headers=ann.headers))
-        await asyncio.sleep(0.2)  # by then it waits for the row
+        await until_somebody_waits(database)
         earlier = await database.fetchval("UPDATE posts SET updated_at = clock_timestamp() RETURNING updated_at")
 
     changed = (await waiting).json()

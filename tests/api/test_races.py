@@ -13,6 +13,7 @@ import pytest
 from tests.support.accounts import Account, Accounts
 from tests.support.instances import Serve
 from tests.support.problems import assert_problem
+from tests.support.waiting import until_somebody_waits
 
 NEW = {"username": "ann", "email": "ann@example.com", "password": "8 signs."}
 Clients = list[httpx.AsyncClient]
@@ -207,7 +208,7 @@ async def test_an_admin_who_is_demoted_while_a_row_is_waited_for_changes_nobody(
     async with database.transaction():
         await database.execute("SELECT FROM users WHERE id = $1 FOR UPDATE", zoe.id)
         pending = asyncio.create_task(client.patch(f"/api/users/{zoe.id}", json={"role": "admin"}, headers=eve.headers))
-        await asyncio.sleep(0.2)  # by then it waits for the row
+        await until_somebody_waits(database)
         demoted = await client.patch(f"/api/users/{eve.id}", json={"role": "user"}, headers=root.headers)
         assert demoted.status_code == 200
 
