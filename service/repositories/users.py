@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -88,12 +89,12 @@ class UserReader:
         return TokenHolder(row[0], revoked=row[1]) if row else None
 
     async def part(self, part: Part, *, search: str | None = None, is_active: bool | None = None) -> Listing[Row[Any]]:
-        """Return a part of the list; ``search`` is a part of the username, its beginning if that is under 3 characters,
-        in Unicode's NFKC.
+        """Return a part of the list; ``search`` is a part of the username, its beginning if that is under 3 characters
+        as it is compared.
 
         The rows have the columns of an account, less its hash.
         """
-        how = ("beginning" if len(search) < TRIGRAM else "part", search) if search else None
+        how = ("beginning" if len(_folded(search)) < TRIGRAM else "part", search) if search else None
         listing = await _LIST.part(self._session, part, how, is_active=is_active)
         assert listing is not None  # noqa: S101 - there is no parent
         return listing
@@ -174,6 +175,11 @@ class Users(UserReader):
         Without it, two admins who demote each other at once would both still see the other.
         """
         await self._session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADMINS_LOCK})
+
+
+def _folded(text: str) -> str:
+    """Return a text as the database compares it, if all letters' cases are Python's: good enough for its length."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower())
 
 
 def _active_admin() -> tuple[ColumnElement[bool], ColumnElement[bool]]:

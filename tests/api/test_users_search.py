@@ -44,6 +44,8 @@ SEARCHES: dict[str, dict[str, set[str]]] = {
         "E\u0301M": {"\u00e9mile"},
         "\u00e9": {"\u00e9mile"},
         "e": set(),
+        "J\u030cO": {"\u01f0o"},  # three characters as typed, two as compared: no trigram
+        "J\u030c": {"\u01f0o"},
     },
     "plain signs": {
         "\u0416\u0423\u041a": {"\u0436\u0443\u043a"},
@@ -82,6 +84,8 @@ async def test_a_search_finds_a_part_of_the_name_or_its_beginning(
         "fisher",
         "kingfisher",
         "\u00e9mile",
+        "\u01f0o",
+        "x\u01f0o",
         "\u0436\u0443\u043a",
         "a_b",
         "a.b-c",

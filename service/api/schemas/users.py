@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.schemas.bodies import Body, Changes, Query
 from service.api.schemas.fields import ABSENT, USERNAME_LIMIT, Boolean, Email, NewPassword, Nothing, RowId, Username
@@ -40,7 +39,6 @@ class UserQuery(ListQuery):
     search: Annotated[
         str,
         Field(max_length=4 * USERNAME_LIMIT, description="A part of the username; its beginning, under 3 characters."),
-        AfterValidator(lambda text: unicodedata.normalize("NFKC", text)),  # what is long as typed may be short as kept
     ] = ""
     is_active: Annotated[Boolean | Nothing, ABSENT] = None
 
