@@ -69,14 +69,30 @@ def upgrade() -> None:
         sa.Column(
             "search",
             TSVECTOR,
-            sa.Computed("to_tsvector('english', postern_words(title || ' ' || body))", persisted=True),
+            # With the author among the words, one index finds what somebody wrote about something.
+            sa.Computed(
+                "to_tsvector('english', postern_words(title || ' ' || body))"
+                " || array_to_tsvector(ARRAY['author ' || author_id])",
+                persisted=True,
+            ),
             nullable=False,
         ),
         sa.ForeignKeyConstraint(["author_id"], ["users.id"], name=op.f("fk_posts_author_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_posts")),
     )
-    op.create_index(op.f("ix_posts_created_at_id"), "posts", ["created_at", "id"])
-    op.create_index(op.f("ix_posts_author_id_created_at_id"), "posts", ["author_id", "created_at", "id"])
+    # With what a list's rows have to be, so that it steps over what is hidden, or before a page, by the index alone.
+    op.create_index(
+        op.f("ix_posts_created_at_id"),
+        "posts",
+        ["created_at", "id"],
+        postgresql_include=["author_id", "is_removed"],
+    )
+    op.create_index(
+        op.f("ix_posts_author_id_created_at_id"),
+        "posts",
+        ["author_id", "created_at", "id"],
+        postgresql_include=["is_removed"],
+    )
     op.create_index(op.f("ix_posts_search"), "posts", ["search"], postgresql_using="gin")
     op.create_index("ix_posts_is_removed", "posts", ["id"], postgresql_where=sa.text("is_removed"))
     op.create_table(
@@ -92,7 +108,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_comments")),
     )
     op.create_index(op.f("ix_comments_author_id"), "comments", ["author_id"])
-    op.create_index(op.f("ix_comments_post_id_created_at_id"), "comments", ["post_id", "created_at", "id"])
+    op.create_index(
+        op.f("ix_comments_post_id_created_at_id"),
+        "comments",
+        ["post_id", "created_at", "id"],
+        postgresql_include=["author_id"],
+    )
     op.create_table(
         "idempotency_keys",
         sa.Column("scope", sa.LargeBinary, nullable=False),

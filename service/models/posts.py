@@ -17,8 +17,8 @@ class Post(Base):
 
     __tablename__ = "posts"
     __table_args__ = (
-        Index(None, "created_at", "id"),
-        Index(None, "author_id", "created_at", "id"),
+        Index(None, "created_at", "id", postgresql_include=["author_id", "is_removed"]),
+        Index(None, "author_id", "created_at", "id", postgresql_include=["is_removed"]),
         Index(None, "search", postgresql_using="gin"),
         Index("ix_posts_is_removed", "id", postgresql_where=text("is_removed")),
     )
@@ -32,7 +32,11 @@ class Post(Base):
     is_removed: Mapped[bool] = mapped_column(server_default=false())
     search: Mapped[str] = mapped_column(
         TSVECTOR,
-        Computed("to_tsvector('english', postern_words(title || ' ' || body))", persisted=True),
+        Computed(
+            "to_tsvector('english', postern_words(title || ' ' || body))"
+            " || array_to_tsvector(ARRAY['author ' || author_id])",
+            persisted=True,
+        ),
     )
 
 
@@ -40,7 +44,10 @@ class Comment(Base):
     """A comment on a post."""
 
     __tablename__ = "comments"
-    __table_args__ = (Index(None, "post_id", "created_at", "id"), Index(None, "author_id"))
+    __table_args__ = (
+        Index(None, "post_id", "created_at", "id", postgresql_include=["author_id"]),
+        Index(None, "author_id"),
+    )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     post_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("posts.id", ondelete="CASCADE"))

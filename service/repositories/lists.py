@@ -7,11 +7,12 @@ A part costs one statement, and a count one more, whatever their length. Rows ar
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     FromClause,
     Integer,
@@ -35,7 +36,10 @@ SCANNED_ROWS = 2000
 """How many rows a search looks at at least, in the list's order, before it turns to its index."""
 
 FOUND_ROWS = 20_000
-"""How many rows that a search's index has found are sorted."""
+"""How many rows that a search's index has found are sorted before it looks at more in the list's order."""
+
+FARTHER = 50
+"""How many times as many it looks at then, before it sorts all that its index finds."""
 OFTEN = 10
 """What at least one row of so many matches is faster found and counted without the index."""
 
@@ -48,20 +52,20 @@ Condition = Callable[[Any], ColumnElement[bool]]
 @dataclass(frozen=True)
 class Search:
     """A search for the parameter ``search``: a ``test`` of the ``columns`` of a row, and the same as an ``indexed``
-    condition on the table; ``order`` is the sort whose index finds it in order, if one does.
+    condition on the table; ``order`` is the sort whose index finds it in order, if one does. ``filters`` are those of
+    the collection that the search's index knows, too, in its words.
     """
 
     columns: tuple[ColumnElement[Any], ...]
     test: Condition
     indexed: ColumnElement[bool]
     order: str = ""
+    filters: Mapping[str, ColumnElement[bool]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Collection:
     """What can be listed of a table: what it is sorted and filtered by, and what each row shows.
-
-    A filter that is ``narrow`` leaves so few rows that a search among them looks at each.
 
     ``beside`` joins what is shown beside the table's own columns. Where ``parent`` is given, a condition on another
     table's row, the list is what belongs to that one, and there is none without it.
@@ -73,7 +77,6 @@ class Collection:
     shown: tuple[ColumnElement[Any], ...]
     beside: Callable[[FromClause], FromClause] = lambda joined: joined
     filters: Mapping[str, ColumnElement[bool]] = field(default_factory=dict)
-    narrow: frozenset[str] = frozenset()
     searches: Mapping[str, Search] = field(default_factory=dict)
     parent: tuple[FromClause, ColumnElement[bool]] | None = None
     _built: dict[tuple[object, ...], Any] = field(default_factory=dict)
@@ -130,78 +133,76 @@ class Collection:
     def _count(self, how: str, filters: frozenset[str]) -> Select[Any]:
         shape = (how, filters)
         if shape not in self._built:
-            rows: Select[Any] = select(self.table.c.id).where(*self._conditions(filters))
-            if how and self.narrow & filters:
-                rows = rows.where(self._unindexed(self.searches[how]))
-            simple = not how or self.narrow & filters
-            counted = _number_of(rows.limit(COUNTED_ROWS + 1))
-            self._built[shape] = select(counted if simple else self._matching(rows, self.searches[how]))
+            rows = select(self.table.c.id)
+            listed = rows.where(*self._conditions(filters))
+            if how:
+                search = self.searches[how]
+                counted = self._matching(listed, rows.where(*self._indexed(search, filters)), search)
+            else:
+                counted = _number_of(listed.limit(COUNTED_ROWS + 1))
+            self._built[shape] = select(counted)
         statement: Select[Any] = self._built[shape]
         return statement
 
-    def _conditions(self, filters: frozenset[str]) -> list[ColumnElement[bool]]:
+    def _conditions(self, filters: Set[str]) -> list[ColumnElement[bool]]:
         return [*self.visible, *(self.filters[name] for name in sorted(filters))]
+
+    def _indexed(self, search: Search, filters: Set[str]) -> list[ColumnElement[bool]]:
+        """Return what is true of the rows that a search finds, as its index knows it."""
+        known = filters & search.filters.keys()
+        return [search.indexed, *(search.filters[name] for name in sorted(known)), *self._conditions(filters - known)]
 
     def _picked(self, sort: str, how: str, filters: frozenset[str], after: bool) -> Select[Any]:
         """Return the ids of the part's rows, and what they are sorted by."""
         key, row_id = self.sorts[sort.removeprefix("-")], self.table.c.id
-        conditions = self._conditions(filters)
+        rows = select(row_id.label("id"), key.label("key"))
         if after:
             place = tuple_(bindparam("after_key", type_=key.type), bindparam("after_id", type_=row_id.type))
             position = tuple_(key, row_id)
-            conditions.append(position < place if sort.startswith("-") else position > place)
-        picked = select(row_id.label("id"), key.label("key")).where(*conditions)
-        if how and self.narrow & filters:
-            picked = picked.where(self._unindexed(self.searches[how]))
-        elif how and sort.removeprefix("-") == self.searches[how].order:
-            picked = picked.where(self.searches[how].indexed)
-        elif how:
-            return self._searched(picked, sort, self.searches[how])
-        return _cut(_in_order(picked, sort, key, row_id))
+            rows = rows.where(position < place if sort.startswith("-") else position > place)
+        listed = rows.where(*self._conditions(filters))
+        if not how:
+            return _cut(_in_order(listed, sort, key, row_id))
+        search = self.searches[how]
+        found = rows.where(*self._indexed(search, filters))
+        if sort.removeprefix("-") == search.order:
+            return _cut(_in_order(found, sort, key, row_id))
+        in_order = _in_order(listed.add_columns(*search.columns), sort, key, row_id)
+        return self._searched(in_order, found, sort, search)
 
-    def _unindexed(self, search: Search) -> ColumnElement[bool]:
-        """Return the search's test in words that no index knows."""
-        return search.test(self.table.c).is_(True)
-
-    def _searched(self, picked: Select[Any], sort: str, search: Search) -> Select[Any]:
-        """Return those of the rows that a search finds.
+    def _searched(self, in_order: Select[Any], found: Select[Any], sort: str, search: Search) -> Select[Any]:
+        """Return those of the rows ``in_order`` that a search finds; ``found`` are the same, as its index finds them.
 
         What matches often is found among the first rows of the list's order; what matches seldom by the search's own
-        index, whose rows have to be sorted, all of them; and what matches often, but not there, by going on in order.
-        Only the data know which it is, and statistics mislead about words that are nowhere: so each way is gone a
-        bounded part, and the next only when that was not enough.
+        index, whose rows have to be sorted, all of them; and what matches often, but not there, among more rows in
+        order, or else by sorting it after all. Only the data know which it is, and statistics mislead about words that
+        are nowhere: so each way is gone only when the one before was not enough.
         """
-        key, row_id = self.sorts[sort.removeprefix("-")], self.table.c.id
-        in_order = _in_order(picked.add_columns(*search.columns), sort, key, row_id)
-        window = in_order.limit(_SCANNED).subquery()
-        near = _of(window, sort).where(search.test(window.c)).cte("near")
-        is_full = _number_of(select(near)) == _ROWS
-        is_whole = ~exists(in_order.offset(_SCANNED).limit(1))
-        settled = select((is_full | is_whole).label("enough")).cte("settled").prefix_with("MATERIALIZED")
-        enough = select(settled.c.enough).scalar_subquery()
-        found = picked.where(search.indexed, ~enough).limit(FOUND_ROWS + 1).cte("found").prefix_with("MATERIALIZED")
-        is_all = _number_of(select(found)) <= FOUND_ROWS
-        far = _of(found, sort).where(is_all).subquery()
-        on = _cut(_in_order(picked.where(self._unindexed(search), ~enough, ~is_all), sort, key, row_id)).subquery()
-        both = union_all(select(near).where(enough), select(far), select(on)).subquery()
+        near, is_near = _looked_through(in_order, _SCANNED, sort, search, "near")
+        few = _collected(found.where(~is_near).limit(FOUND_ROWS + 1), "few")
+        are_few = _number_of(select(few)) <= FOUND_ROWS
+        farther = _SCANNED * literal_column(str(FARTHER), Integer)
+        on, is_on = _looked_through(in_order.where(~is_near, ~are_few), farther, sort, search, "farther")
+        many = _collected(found.where(~is_near, ~are_few, ~is_on), "many")
+        ways = (near.where(is_near), _of(few, sort).where(are_few), on.where(is_on), _of(many, sort))
+        both = union_all(*(select(way.subquery()) for way in ways)).subquery()
         return select(both.c.id, both.c.key)
 
-    def _matching(self, rows: Select[Any], search: Search) -> ColumnElement[int]:
-        """Return how many rows a search finds, `COUNTED_ROWS` and one at most.
+    def _matching(self, listed: Select[Any], found: Select[Any], search: Search) -> ColumnElement[int]:
+        """Return how many of the rows a search finds, `COUNTED_ROWS` and one at most.
 
         What matches often, as a sample says, is counted row by row; but only so far, since the newest rows need not be
         like the others. What that does not settle is counted by the index.
         """
         key, row_id = next(iter(self.sorts.values())), self.table.c.id
-        in_order = _in_order(rows.add_columns(*search.columns), "-", key, row_id)
+        in_order = _in_order(listed.add_columns(*search.columns), "-", key, row_id)
         sample = in_order.limit(SCANNED_ROWS).subquery()
         often = _number_of(select(sample.c.id).where(search.test(sample.c))) >= SCANNED_ROWS // OFTEN
         window = in_order.limit(COUNTED_ROWS * OFTEN).subquery()
         near = select(window.c.id).where(search.test(window.c), often).limit(COUNTED_ROWS + 1)
-        counted = select(_number_of(near).label("rows")).cte("counted").prefix_with("MATERIALIZED")
+        counted = _collected(select(_number_of(near).label("rows")), "counted")
         settled = select(counted.c.rows).scalar_subquery()
-        far = rows.where(search.indexed, settled <= COUNTED_ROWS).limit(COUNTED_ROWS + 1)
-        return func.greatest(settled, _number_of(far))
+        return func.greatest(settled, _number_of(found.where(settled <= COUNTED_ROWS).limit(COUNTED_ROWS + 1)))
 
     def _shown(self, sort: str, picked: Select[Any]) -> Select[Any]:
         """Return the rows themselves in the list's order, with what is shown beside them."""
@@ -226,12 +227,29 @@ def _cut(statement: Select[Any]) -> Select[Any]:
     return statement.limit(_ROWS).offset(bindparam("offset", type_=Integer))
 
 
+def _collected(rows: Select[Any], name: str) -> CTE:
+    """Return the rows as they are found: once, and in no order, or the planner would look for one on the way."""
+    return rows.cte(name).prefix_with("MATERIALIZED")
+
+
 def _number_of(rows: Select[Any]) -> ColumnElement[int]:
     return select(func.count()).select_from(rows.subquery()).scalar_subquery()
 
 
 def _of(rows: FromClause, sort: str) -> Select[Any]:
     return _cut(_in_order(select(rows.c.id, rows.c.key), sort, rows.c.key, rows.c.id))
+
+
+def _looked_through(
+    in_order: Select[Any], rows: ColumnElement[int], sort: str, search: Search, name: str
+) -> tuple[Select[Any], ColumnElement[bool]]:
+    """Return which of the first ``rows`` in order a search finds, and whether these are all of the part."""
+    window = in_order.limit(rows).subquery()
+    found = _of(window, sort).where(search.test(window.c)).cte(name)
+    is_full = _number_of(select(found)) == _ROWS
+    is_whole = ~exists(in_order.offset(rows).limit(1))
+    settled = _collected(select((is_full | is_whole).label("settled")), f"{name}_is_enough")
+    return select(found), select(settled.c.settled).scalar_subquery()
 
 
 def _position(row: Row[Any]) -> Position:

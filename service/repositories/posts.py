@@ -21,6 +21,8 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.postgresql import TSQUERY
 
 from service.models import Comment, Post
 from service.paging import Listing, Part
@@ -115,8 +117,18 @@ _HAS_MANY_COMMENTS = select(
 _WORDS = func.postern_words(bindparam("search", type_=Text))
 _COMMENTS_LOCKED = locked_in_order(Comment.id, select(Comment.id).where(Comment.post_id == bindparam("post_id")))
 _SEARCHED = select(func.plainto_tsquery("english", _WORDS)).scalar_subquery()
-_MATCHES = _C.search.op("@@")(_SEARCHED)
-_OF_AUTHOR = _C.author_id == bindparam("author_id", type_=BigInteger)
+_AUTHOR_ID = bindparam("author_id", type_=BigInteger)
+_OF_AUTHOR = _C.author_id == _AUTHOR_ID
+# What `Post.search` has beside the words: a lexeme with a space, which no text yields.
+_AUTHOR = select(sql_cast(func.concat("'author ", _AUTHOR_ID, "'"), TSQUERY)).scalar_subquery()
+
+
+_SEARCH = Search(
+    (_C.search,),
+    lambda columns: columns.search.op("@@")(_SEARCHED),
+    _C.search.op("@@")(_SEARCHED),
+    filters={"author_id": _C.search.op("@@")(_AUTHOR)},
+)
 
 
 def _list(parent: Any = None) -> Collection:
@@ -127,11 +139,10 @@ def _list(parent: Any = None) -> Collection:
         shown=_SHOWN,
         beside=lambda rows: with_author(rows, _C.author_id),
         filters={"author_id": _OF_AUTHOR},
-        narrow=frozenset({"author_id"}),
-        searches={"text": Search((_C.search,), lambda columns: columns.search.op("@@")(_SEARCHED), _MATCHES)},
+        searches={"text": _SEARCH},
         parent=parent,
     )
 
 
 _LIST = _list()
-_LIST_OF_AUTHOR = _list(parent=(USERS, (_U.id == bindparam("author_id", type_=BigInteger)) & ~_U.is_removed))
+_LIST_OF_AUTHOR = _list(parent=(USERS, (_U.id == _AUTHOR_ID) & ~_U.is_removed))
