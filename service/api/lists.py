@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from service.api.context import get_context
 from service.api.schemas.lists import ListPart, ListQuery
 from service.errors import FieldFault, ValidationFailed
-from service.paging import COUNTED_ROWS, Listing, Part
+from service.paging import Listing, Part
 
 View = TypeVar("View", bound=ListPart)
 
@@ -43,15 +43,7 @@ def part_of(query: ListQuery) -> Part:
 
 
 def page_of(model: type[View], query: ListQuery, listing: Listing[Any], **items: list[Any]) -> View:
-    """Return the part as it goes out; ``items`` has them under the name that the model has for them.
-
-    Raises:
-        ValidationFailed: it is a page of a search, behind those that are counted, and there may be more.
-    """
-    is_search = bool(getattr(query, "search", None))
-    if is_search and listing.total_capped and listing.part.offset >= COUNTED_ROWS:
-        why = f"Behind {COUNTED_ROWS} rows a search goes on by cursor only"
-        raise ValidationFailed(faults=(FieldFault("?page", "page", why),))
+    """Return the part as it goes out; ``items`` has them under the name that the model has for them."""
     cursor = None
     if listing.following is not None:
         position = json.dumps(listing.following, ensure_ascii=False, separators=(",", ":"))

@@ -130,3 +130,18 @@ async def test_a_search_for_posts_of_somebody_who_writes_about_something_else(
 
         assert part <= 2 * (SCANNED + lists.OFTEN * PER_PAGE) + 100
         assert count <= SCANNED + 100
+
+
+async def test_behind_what_is_counted_a_search_has_empty_pages(
+    client: httpx.AsyncClient, database: asyncpg.Connection, ann: Account
+) -> None:
+    """To find their place takes all matches; a cursor has none to find."""
+    await posts_about(database, ann, "foxes", "true")
+    query: dict[str, Any] = {"search": "fox", "per_page": 50}
+
+    pages = [(await client.get("/api/posts/", params=query | {"page": page})).json() for page in (4, 5)]
+
+    assert [len(page["posts"]) for page in pages] == [50, 0]
+    assert [(page["total"], page["total_capped"], page["pages"]) for page in pages] == [(COUNTED, True, 4)] * 2
+    after = await client.get("/api/posts/", params=query | {"cursor": pages[0]["next_cursor"]})
+    assert len(after.json()["posts"]) == 50

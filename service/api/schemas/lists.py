@@ -25,8 +25,8 @@ class ListQuery(Query):
         Field(
             ge=1,
             le=10_000,
-            description="The first when it is left out; never together with `cursor`. A search that finds more "
-            "than 10,000 rows has no pages behind those.",
+            description="The first when it is left out; never together with `cursor`. Pages of a "
+            "search are empty behind its first 10,000 rows; a cursor goes on.",
         ),
         Digits,
         ABSENT,  # or clients would send it with a cursor
