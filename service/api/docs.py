@@ -137,7 +137,12 @@ async def swagger() -> Response:
 
 
 @blueprint.get("/swagger/<version>/<name>")
-@documented(answer=str, media_types=tuple(MEDIA_TYPES.values()), cached=True)
+@documented(
+    answer=str,
+    media_types=tuple(MEDIA_TYPES.values()),
+    cached=True,
+    examples={"version": page()[0], "name": "start.js"},
+)
 async def get_asset(version: str, name: str) -> Response:
     """Get a file of that page; what a path names never changes."""
     content = assets().get(name)

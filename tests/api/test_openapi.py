@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import asyncpg
 import httpx
 import jsonschema_rs
 import openapi_spec_validator
@@ -16,6 +17,7 @@ from service.web.openapi.answers import HEADERS
 from service.web.operation import operation_of
 from service.web.problems import kinds
 from tests.conftest import make_settings
+from tests.support.accounts import Accounts
 from tests.support.documentation import COPY, written
 
 Node = dict[str, Any]
@@ -107,6 +109,65 @@ def test_every_code_and_its_status_are_documented_with_an_example(document: Node
     assert "METHOD_NOT_ALLOWED" in document["components"]["responses"]
 
 
+ALWAYS = {
+    *((400, "MALFORMED_REQUEST"), (408, "REQUEST_TIMEOUT"), (413, "PAYLOAD_TOO_LARGE"), (414, "URI_TOO_LONG")),
+    *((431, "HEADERS_TOO_LARGE"), (500, "INTERNAL_ERROR"), (503, "UNAVAILABLE")),
+}
+TOKEN = {
+    (401, code) for code in ("TOKEN_MISSING", "TOKEN_EXPIRED", "INVALID_TOKEN", "WRONG_TOKEN_TYPE", "TOKEN_REVOKED")
+}
+
+
+def test_every_operation_names_what_follows_from_its_form(document: Node) -> None:
+    """As a client reads the document: this table knows nothing of how it is written."""
+    for name, operation in operations(document):
+        named = {one.get("name") or one["$ref"].rpartition("/")[2] for one in operation["parameters"]}
+        is_called_with_a_token = {"accessToken", "refreshToken"} & {key for one in operation["security"] for key in one}
+        expected = ALWAYS if "/auth/token" not in name else ALWAYS - {(400, "MALFORMED_REQUEST")}  # RFC 6749's own
+        for applies, codes in (
+            (" /api/" in name, {(406, "NOT_ACCEPTABLE")}),
+            (" /api/" in name and "/auth/token" not in name, {(400, "VALIDATION_ERROR")}),
+            (
+                "application/json" in operation.get("requestBody", {}).get("content", {}),
+                {(415, "UNSUPPORTED_MEDIA_TYPE")},
+            ),
+            (is_called_with_a_token, TOKEN),
+            ("{" in name, {(404, "NOT_FOUND")}),
+            ("If-Match" in named, {(412, "PRECONDITION_FAILED")}),
+            ("Idempotency-Key" in named, {(409, "IDEMPOTENCY_IN_PROGRESS")}),
+            ("Idempotency-Key" in named and is_called_with_a_token, {(422, "IDEMPOTENCY_KEY_REUSED")}),
+        ):
+            expected = expected | codes if applies else expected
+        told = {
+            (int(status), code)
+            for status, answer in operation["responses"].items()
+            for content in resolved(document, answer).get("content", {}).values()
+            for code in content["schema"].get("properties", {}).get("code", {}).get("enum", [])
+        }
+        assert expected - told == set(), name
+
+
+async def test_where_examples_of_paths_lead_something_is(
+    client: httpx.AsyncClient, accounts: Accounts, database: asyncpg.Connection, document: Node
+) -> None:
+    ann = await accounts.signed_in("ann")
+    paths = []
+    for name, operation in operations(document):
+        method, path = name.split()
+        for one in operation["parameters"]:
+            path = path.replace(f"{{{one.get('name')}}}", str(one.get("example")))
+        paths += [path] if method == "GET" else []
+        location = operation["responses"].get("201", {}).get("headers", {}).get("Location")
+        paths += [location["example"]] if location else []
+    post_id = next(path for path in paths if path.startswith("/api/posts/") and len(path) > 20).split("/")[3]
+    await database.execute("INSERT INTO posts (id, author_id, title, body) VALUES ($1, $2, 'a', 'b')", post_id, ann.id)
+    await database.execute("INSERT INTO comments (post_id, author_id, body) VALUES ($1, $2, 'c')", post_id, ann.id)
+
+    found = {path: (await client.get(path, headers=ann.headers)).status_code for path in paths}
+
+    assert {path: status for path, status in found.items() if status not in (200, 403)} == {}
+
+
 def test_every_header_and_parameter_that_is_described_is_used(document: Node) -> None:
     text = json.dumps(document["paths"]) + json.dumps(document["components"]["responses"])
 
@@ -157,9 +218,10 @@ def test_every_json_body_has_an_example(document: Node) -> None:
 
 
 def test_no_text_in_an_example_was_made_up(document: Node) -> None:
-    for _, operation in operations(document):
+    for name, operation in operations(document):
         for _, content in contents(document, operation):
-            assert '"text"' not in json.dumps(content.get("example"))
+            assert '"text"' not in json.dumps(content.get("example")), name
+        assert [one["name"] for one in operation["parameters"] if one.get("example") == "text"] == [], name
 
 
 def test_no_schema_of_a_body_or_an_answer_has_a_default(document: Node) -> None:

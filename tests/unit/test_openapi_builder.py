@@ -200,7 +200,7 @@ def test_problems_follow_from_the_parts_of_an_operation(document: Node) -> None:
             "/api/cats/",
             "post",
             "201",
-            ["Location", "ETag", "Idempotency-Replayed", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"],
+            ["ETag", "Idempotency-Replayed", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Location"],
         ),
         ("/api/cats/{cat_id}", "get", "200", ["ETag"]),
         ("/api/cats/{cat_id}", "get", "304", ["ETag"]),

@@ -36,7 +36,6 @@ HEADERS: Mapping[str, Schema] = {
         '"3q2-7wEbyXGh0kIYyYd5s8tV"',
         required=True,
     ),
-    "Location": _header("Where it is.", {"type": "string", "format": "uri-reference"}, "/api/users/1", required=True),
     "Allow": _header("The methods that the path has.", {"type": "string"}, "GET, HEAD, OPTIONS", required=True),
     "RateLimit-Limit": _header("How many requests a window allows.", _SECONDS, 10),
     "RateLimit-Remaining": _header("How many of them are left.", _COUNT, 9),
@@ -53,10 +52,15 @@ HEADERS: Mapping[str, Schema] = {
         {"type": "string", "const": "true"},
         "true",
     ),
-    "Cache-Control": _header("RFC 9111.", {"type": "string"}, "public, max-age=300"),
+    "Cache-Control": {"description": "RFC 9111.", "schema": {"type": "string"}},
 }
 
 _HEADERS_OF_STATUS = {401: "WWW-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}
+
+
+def location(example: str) -> Schema:
+    """Return the header that says where what was made is."""
+    return _header("Where it is.", {"type": "string", "format": "uri-reference"}, example, required=True)
 
 
 def headers(names: Iterable[str]) -> Schema:

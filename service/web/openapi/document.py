@@ -36,7 +36,7 @@ from service.errors import (
     ValidationFailed,
     WrongTokenType,
 )
-from service.web.openapi.answers import HEADERS, RATE_HEADERS, Problems, examples, headers, problem_schema
+from service.web.openapi.answers import HEADERS, RATE_HEADERS, Problems, examples, headers, location, problem_schema
 from service.web.openapi.schemas import Schema, example_of, parameter, parameters_of, schemas_of
 from service.web.operation import Operation, operation_of
 
@@ -254,43 +254,50 @@ class _Writer:
         operation = route.operation
         is_success = status == operation.status
         named = {
-            "Location": status == 201,
             "ETag": operation.tagged and is_success,
             "Idempotency-Replayed": operation.idempotent and is_success,
             "Cache-Control": operation.cached and is_success,
         }
         names = [name for name, is_sent in named.items() if is_sent]
-        answer = {
-            "description": HTTPStatus(status).phrase,
-            "headers": headers([*names, *RATE_HEADERS] if operation.limited else names),
-        }
+        sent = headers([*names, *RATE_HEADERS] if operation.limited else names)
+        answer: Schema = {"description": HTTPStatus(status).phrase, "headers": sent}
         schema = self.schemas.get((f"{route.name} {status}", "serialization"))
         if schema is not None:
             kinds = operation.media_types if is_success else (JSON,)
             answer["content"] = {kind: self._shown(schema) if kind == JSON else {"schema": schema} for kind in kinds}
-        links = self._links(route) if status == 201 else {}
-        return answer | ({"links": links} if links else {})
+        if status == 201:
+            below = list(self._below(route))
+            made = next(one for one in below if one.method == "GET")
+            sent["Location"] = location(made.path.format(**_examples(made)))
+            answer["links"] = {one.name: _link(one, len(route.arguments)) for one in below}
+        return answer
 
-    def _links(self, route: Route) -> Schema:
-        """Return what may be done with what was made: the operations below it, whose path asks for its id as well."""
-        known = [name for name, _ in route.arguments]
-        links = {}
+    def _below(self, route: Route) -> Iterator[Route]:
+        """Yield what may be done with what was made: the operations whose path asks for its id as well."""
         for below in self.routes:
-            asked = [name for name, _ in below.arguments if name not in known]
-            if below.path.startswith(route.path + "{") and len(asked) == 1:
-                sources = {name: f"$request.path.{name}" for name in known} | {asked[0]: "$response.body#/id"}
-                links[below.name] = {"operationId": below.name, "parameters": sources}
-        return links
+            if below.path.startswith(route.path + "{") and len(below.arguments) == len(route.arguments) + 1:
+                yield below
 
     def _shown(self, schema: Schema) -> Schema:
         return {"schema": schema, "example": example_of(schema, self.definitions)}
 
 
+def _link(route: Route, known: int) -> Schema:
+    """Return how to get from an answer to an operation: it asks for what the request ``known``, and for the new id."""
+    sources = {name: f"$request.path.{name}" for name, _ in route.arguments[:known]}
+    return {"operationId": route.name, "parameters": sources | {route.arguments[known][0]: "$response.body#/id"}}
+
+
+def _examples(route: Route) -> dict[str, Any]:
+    """Return a value for each argument in the path."""
+    return {name: route.operation.examples.get(name) or example_of(schema, {}) for name, schema in route.arguments}
+
+
 def _parameters(route: Route) -> Iterator[Schema]:
     operation = route.operation
+    examples = _examples(route)
     for name, schema in route.arguments:
-        example = route.operation.examples.get(name) or example_of(schema, {})
-        yield parameter(name, "path", {**schema, "examples": [example]}, required=True)
+        yield parameter(name, "path", {**schema, "examples": [examples[name]]}, required=True)
     if operation.query is not None:
         yield from parameters_of(operation.query)
     taken = {
