@@ -17,7 +17,7 @@ help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 run: $(INSTALLED) ## Install, start PostgreSQL, migrate, serve on 127.0.0.1:8000
-	@APP_ENV=development $(BIN)/postern run
+	@APP_ENV=development exec $(BIN)/postern run
 
 test: $(INSTALLED) ## Install and run every test on a PostgreSQL of its own
 	$(BIN)/python -m pytest --cov --numprocesses $(WORKERS) --dist loadfile

@@ -94,8 +94,8 @@ class MalformedRequest(BadRequest):
 
 
 class ValidationFailed(BadRequest):
-    """The body or the query is well-formed, but not of the shape that the route asks for; `errors` says where and why.
-    Unknown members and unknown query parameters are refused too.
+    """The body, the query or a header field is well-formed, but not of the shape that the route asks for; `errors` says
+    where and why. Unknown members and unknown query parameters are refused too.
     """
 
     code = "VALIDATION_ERROR"
@@ -299,7 +299,7 @@ class UnsupportedMediaType(ServiceError):
 
 
 class IdempotencyKeyReused(ServiceError):
-    """This `Idempotency-Key` came with another request before; a key stands for one request, whenever it is sent."""
+    """This `Idempotency-Key` came with another request before, and stands for that one until it has expired."""
 
     status = 422
     code = "IDEMPOTENCY_KEY_REUSED"

@@ -18,8 +18,7 @@ def configure(level: str, *, as_json: bool) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JSONFormatter() if as_json else LineFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for chatty in ("alembic", "hypercorn.error"):  # they announce what goes well
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("hypercorn.error").setLevel(logging.WARNING)  # it announces what goes well
 
 
 class JSONFormatter(logging.Formatter):

@@ -88,7 +88,9 @@ def create_admin(username: str, email: str, password: str) -> None:
 @main.command("purge")
 @says_what_to_do
 def purge_command() -> None:
-    """Remove what has expired, as the service does by itself: sessions, revocations, rate counts, failed logins."""
+    """Remove what is over, as the service does by itself: expired sessions, revocations, rate counts, failed logins and
+    kept answers, and deleted accounts and posts that were too large to go at once.
+    """
     settings = load()
     with database(settings) as url:
         asyncio.run(_with_context(settings, url, _purge))
@@ -116,7 +118,7 @@ async def _add_admin(context: Context, form: NewUser) -> None:
 
 async def _purge(context: Context) -> None:
     await context.check_schema()
-    say(f"{await purge(context)} expired rows removed")
+    say(f"{await purge(context)} rows removed")
 
 
 def _server_config(settings: Settings, bind: str) -> ServerConfig:

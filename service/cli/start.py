@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import sys
@@ -61,6 +62,7 @@ def migrate(url: str) -> None:
     if not (root / "alembic.ini").is_file():
         raise NotReady("no migrations here: run in a checkout, or set APP_ENV=production and migrate before")
     config = alembic.config.Config(root / "alembic.ini", attributes={"database_url": url})
+    logging.getLogger("alembic").setLevel("WARNING")  # it announces what goes well
     try:
         alembic.command.upgrade(config, "head")
     except SystemExit as error:  # how alembic/env.py ends the command of that name

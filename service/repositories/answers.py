@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import KeptAnswer
-from service.repositories.authored import HIDDEN_AUTHORS
+from service.repositories.hidden import HIDDEN_USERS
 
 _TABLE = cast(Table, KeptAnswer.__table__)
 _C = _TABLE.c
@@ -39,7 +39,7 @@ class AnswerReader:
     async def find(self, scopes: Sequence[bytes]) -> tuple[bytes, Answer] | None:
         """Return the digest of the request and the answer that are kept under one of these scopes."""
         statement = select(_C.request, _C.status, _C.body, _C.location, _C.etag)
-        alive = _C.expires_at > _NOW, _C.user_id.not_in(HIDDEN_AUTHORS)
+        alive = _C.expires_at > _NOW, _C.user_id.not_in(HIDDEN_USERS)
         row = (await self._session.execute(statement.where(_C.scope.in_(scopes), *alive))).first()
         return (row.request, Answer(row.status, row.body, row.location, row.etag)) if row else None
 

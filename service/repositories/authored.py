@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.models import User
 
 USERS = cast(Table, User.__table__)
-HIDDEN_AUTHORS = select(USERS.c.id).where(USERS.c.is_removed)
 
 
 class AuthoredReader:

@@ -10,7 +10,8 @@ from sqlalchemy import Row, Table, Text, Uuid, bindparam, delete, insert, select
 
 from service.models import Comment, Post
 from service.paging import Listing, Part
-from service.repositories.authored import HIDDEN_AUTHORS, USERS, AuthoredReader, stored, with_author
+from service.repositories.authored import USERS, AuthoredReader, stored, with_author
+from service.repositories.hidden import HIDDEN_USERS
 from service.repositories.lists import Collection
 
 _TABLE, _POSTS = cast(Table, Comment.__table__), cast(Table, Post.__table__)
@@ -54,7 +55,7 @@ class Comments(CommentReader):
 # Statements that every request runs are built once: to build one anew takes as long as to run it.
 
 _ON_POST = _C.post_id == bindparam("post_id", type_=Uuid)
-_POST = (_P.id == bindparam("post_id", type_=Uuid), ~_P.is_removed, _P.author_id.not_in(HIDDEN_AUTHORS))
+_POST = (_P.id == bindparam("post_id", type_=Uuid), ~_P.is_removed, _P.author_id.not_in(HIDDEN_USERS))
 _SHOWN = (_C.id, _C.post_id, _C.body, _U.username.label("author"), _C.author_id, _C.created_at, _C.updated_at)
 _WITH_ID = (
     select(*_SHOWN)
@@ -75,7 +76,7 @@ _ADD = stored(
 _LIST = Collection(
     table=_TABLE,
     sorts={"created_at": _C.created_at},
-    visible=(_C.author_id.not_in(HIDDEN_AUTHORS),),
+    visible=(_C.author_id.not_in(HIDDEN_USERS),),
     shown=_SHOWN,
     beside=lambda rows: with_author(rows, _C.author_id),
     filters={"post_id": _ON_POST},

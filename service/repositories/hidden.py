@@ -10,13 +10,13 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from service.models import Comment, KeptAnswer, Post, Session, User
 
-_HIDDEN_USERS = select(User.id).where(User.is_removed)
+HIDDEN_USERS = select(User.id).where(User.is_removed)
 _LIMIT = bindparam("limit", type_=Integer)
 
 
 def _posts() -> Select[Any]:
     """Select the ids of posts that are hidden, or their authors are; the newest first, since lists begin with them."""
-    authors = _HIDDEN_USERS.subquery()
+    authors = HIDDEN_USERS.subquery()
     newest = select(Post.id).where(Post.author_id == authors.c.id).order_by(Post.created_at.desc(), Post.id.desc())
     theirs = newest.limit(_LIMIT).lateral()
     of_authors = select(theirs.c.id).select_from(authors.join(theirs, true())).limit(_LIMIT)
@@ -34,10 +34,10 @@ _WITHOUT_ANYTHING = (
     ~exists().where(KeptAnswer.user_id == User.id),
 )
 _OF_USERS: tuple[tuple[Any, Select[Any]], ...] = (
-    (Comment, select(Comment.id).where(Comment.author_id.in_(_HIDDEN_USERS))),
-    (Session, select(Session.id).where(Session.user_id.in_(_HIDDEN_USERS))),
-    (KeptAnswer, select(KeptAnswer.scope).where(KeptAnswer.user_id.in_(_HIDDEN_USERS))),
-    (User, _HIDDEN_USERS.where(*_WITHOUT_ANYTHING)),
+    (Comment, select(Comment.id).where(Comment.author_id.in_(HIDDEN_USERS))),
+    (Session, select(Session.id).where(Session.user_id.in_(HIDDEN_USERS))),
+    (KeptAnswer, select(KeptAnswer.scope).where(KeptAnswer.user_id.in_(HIDDEN_USERS))),
+    (User, HIDDEN_USERS.where(*_WITHOUT_ANYTHING)),
 )
 
 

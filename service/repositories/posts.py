@@ -26,8 +26,8 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 
 from service.models import Comment, Post
 from service.paging import Listing, Part
-from service.repositories.authored import HIDDEN_AUTHORS, USERS, AuthoredReader, stored, with_author
-from service.repositories.hidden import locked_in_order
+from service.repositories.authored import USERS, AuthoredReader, stored, with_author
+from service.repositories.hidden import HIDDEN_USERS, locked_in_order
 from service.repositories.lists import Collection, Search
 
 HANGING_ROWS = 1000
@@ -135,7 +135,7 @@ def _list(parent: Any = None) -> Collection:
     return Collection(
         table=_TABLE,
         sorts={"created_at": _C.created_at},
-        visible=(~_C.is_removed, _C.author_id.not_in(HIDDEN_AUTHORS)),
+        visible=(~_C.is_removed, _C.author_id.not_in(HIDDEN_USERS)),
         shown=_SHOWN,
         beside=lambda rows: with_author(rows, _C.author_id),
         filters={"author_id": _OF_AUTHOR},

@@ -9,6 +9,7 @@ import asyncpg
 import httpx
 import pytest
 from flask import Flask
+from service.api.docs import page
 from service.app import create_app
 from tests.conftest import make_settings
 from tests.support.accounts import PASSWORD, Account, Accounts
@@ -18,6 +19,7 @@ from tests.support.writings import Writings
 EVERYBODY = ("nobody", "stranger", "owner", "admin", "disabled owner")
 POST, COMMENT, USER = "/api/posts/{post}", "/api/posts/{post}/comments/{comment}", "/api/users/{owner}"
 LOGIN = {"email": "owner@example.com", "password": PASSWORD}
+TOKEN = {"grant_type": "password", "username": "owner", "password": PASSWORD}
 NEW_PASSWORD = {"current_password": PASSWORD, "new_password": "another horse battery"}
 Row = tuple[str, str, Any, tuple[int, int, int, int, int]]
 
@@ -25,7 +27,7 @@ Row = tuple[str, str, Any, tuple[int, int, int, int, int]]
 # the comment; there is one admin. A disabled owner's token is from before.
 MATRIX: list[Row] = [
     ("POST", "/api/auth/login", LOGIN, (200, 200, 200, 200, 403)),
-    ("POST", "/api/auth/token", None, (400, 400, 400, 400, 400)),
+    ("POST", "/api/auth/token", TOKEN, (200, 200, 200, 200, 400)),
     ("POST", "/api/auth/refresh", None, (401, 200, 200, 200, 401)),
     ("DELETE", "/api/auth/logout", None, (401, 200, 200, 200, 401)),
     ("GET", "/api/auth/me", None, (401, 200, 200, 200, 401)),
@@ -55,12 +57,21 @@ MATRIX: list[Row] = [
     ("PUT", COMMENT, {"body": "New"}, (401, 403, 200, 200, 401)),
     ("PATCH", COMMENT, {"body": "New"}, (401, 403, 200, 200, 401)),
     ("DELETE", COMMENT, None, (401, 403, 204, 204, 401)),
+    *(("GET", path, None, (200,) * 5) for path in ("/", "/livez", "/readyz", "/metrics", "/openapi.json")),
+    *(
+        ("GET", path, None, (200,) * 5)
+        for path in ("/swagger/", "/swagger/{version}/{name}", "/problems/{slug}", "/problems/")
+    ),
+    ("GET", "/.well-known/jwks.json", None, (200,) * 5),
 ]
 PLACES = {
     "post": "<uuid:post_id>",
     "comment": "<int:comment_id>",
     "owner": "<int:user_id>",
     "session": "<uuid:session_id>",
+    "version": "<version>",
+    "name": "<name>",
+    "slug": "<slug>",
 }
 
 
@@ -70,9 +81,9 @@ def flask_app() -> Flask:
 
 
 def routes(app: Flask) -> Iterator[tuple[str, str]]:
-    """Every method and rule under /api. What answers without its slash, too, is one route; HEAD goes with GET."""
+    """Every method and rule. What answers without its slash, too, is one route; HEAD goes with GET."""
     for rule in app.url_map.iter_rules():
-        if rule.rule.startswith("/api") and not rule.alias:
+        if not rule.alias:
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
                 yield method, rule.rule
 
@@ -96,7 +107,7 @@ async def ask(
     headers = {} if caller is None else caller.refresh_headers if path.endswith("/refresh") else caller.headers
     sent: dict[str, Any] = {} if body is None else {"json": body}
     if path.endswith("/token"):
-        sent = {"data": {"grant_type": "password"}}
+        sent = {"data": body}
     return await client.request(method, path, headers=headers, **sent)
 
 
@@ -123,6 +134,7 @@ async def test_everybody_may_do_what_the_matrix_says(
     if who == "disabled owner":
         await database.execute("UPDATE users SET is_active = false WHERE id = $1", owner.id)
     places = {"post": post_id, "comment": comment_id, "owner": owner.id, "session": session_id}
+    places |= {"version": page()[0], "name": "start.js", "slug": "not-found"}
     before = await everything(database)
 
     answer = await ask(client, method, path.format_map(places), body, caller)
