@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
 
@@ -12,9 +11,7 @@ from service import trace
 from service.api.context import get_context
 from service.errors import TokenMissing
 from service.services.principal import identify, present
-from service.web.operation import describe
-
-View = Callable[..., Awaitable[Any]]
+from service.web.operation import View, describe
 
 
 def signed_in(view: View) -> View:

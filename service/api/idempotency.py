@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import wraps
+from http import HTTPStatus
 from typing import Any
 
 from flask import Response, request
@@ -17,16 +18,14 @@ from service.errors import FieldFault, ValidationFailed
 from service.services.idempotency import ALWAYS, AlreadyAnswered, Answer, Once
 from service.services.principal import Principal
 from service.web import conditional
-from service.web.operation import describe
+from service.web.operation import View, describe
 from service.web.operations import Reply
-
-View = Callable[..., Awaitable[Any]]
 
 _KEY = re.compile("[!-~]{8,128}")
 
 
-def idempotent(reply: Callable[[Any], Reply], *, status: int = 201) -> Callable[[View], View]:
-    """Let the view's effect happen once for each `Idempotency-Key`: the view gets ``once`` for its use case.
+def idempotent(reply: Callable[[Any], Reply]) -> Callable[[View], View]:
+    """Let what the view makes be made once for each `Idempotency-Key`: the view gets ``once`` for its use case.
 
     ``reply`` renders what the use case returns. A repeated request gets the first one's answer, with
     `Idempotency-Replayed: true`.
@@ -39,7 +38,7 @@ def idempotent(reply: Callable[[Any], Reply], *, status: int = 201) -> Callable[
     def rendered(result: Any) -> Answer:
         answer = reply(result)
         body = conditional.document(answer.value)
-        return Answer(status, body.decode(), answer.headers.get("Location", ""), conditional.tag_of(body))
+        return Answer(HTTPStatus.CREATED, body.decode(), answer.headers.get("Location", ""), conditional.tag_of(body))
 
     def decorate(view: View) -> View:
         @wraps(view)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -12,9 +12,7 @@ from service import trace
 from service.api.caller import caller
 from service.api.context import get_context
 from service.services.limits import Rate, spend
-from service.web.operation import describe
-
-View = Callable[..., Awaitable[Any]]
+from service.web.operation import View, describe
 
 
 def limited(rate: Rate) -> Callable[[View], View]:

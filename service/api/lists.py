@@ -16,7 +16,7 @@ from service.api.schemas.lists import ListPart, ListQuery
 from service.errors import FieldFault, ValidationFailed
 from service.paging import Listing, Part
 
-View = TypeVar("View", bound=ListPart)
+PartView = TypeVar("PartView", bound=ListPart)
 
 PLACE = {"page", "per_page", "cursor"}
 """What a query says of a place in the list, rather than of the list."""
@@ -42,7 +42,7 @@ def part_of(query: ListQuery) -> Part:
     return Part(query.sort, query.per_page, None, (key, row_id))
 
 
-def page_of(model: type[View], query: ListQuery, listing: Listing[Any], **items: list[Any]) -> View:
+def page_of(model: type[PartView], query: ListQuery, listing: Listing[Any], **items: list[Any]) -> PartView:
     """Return the part as it goes out; ``items`` has them under the name that the model has for them."""
     cursor = None
     if listing.following is not None:

@@ -114,15 +114,14 @@ _ADD = stored(
 _HAS_MANY_COMMENTS = select(
     exists(select(literal_column("1")).where(Comment.post_id == bindparam("post_id")).offset(HANGING_ROWS).limit(1))
 )
-_WORDS = func.postern_words(bindparam("search", type_=Text))
 _COMMENTS_LOCKED = locked_in_order(Comment.id, select(Comment.id).where(Comment.post_id == bindparam("post_id")))
+
+_WORDS = func.postern_words(bindparam("search", type_=Text))
 _SEARCHED = select(func.plainto_tsquery("english", _WORDS)).scalar_subquery()
 _AUTHOR_ID = bindparam("author_id", type_=BigInteger)
 _OF_AUTHOR = _C.author_id == _AUTHOR_ID
 # What `Post.search` has beside the words: a lexeme with a space, which no text yields.
 _AUTHOR = select(sql_cast(func.concat("'author ", _AUTHOR_ID, "'"), TSQUERY)).scalar_subquery()
-
-
 _SEARCH = Search(
     (_C.search,),
     lambda columns: columns.search.op("@@")(_SEARCHED),

@@ -14,6 +14,7 @@ from uuid import UUID
 from service.seeding.history import History, Plan
 from service.seeding.people import People, email
 from service.seeding.prose import Prose
+from service.uuid7 import uuid7
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DISABLED_EACH = 50
@@ -77,14 +78,3 @@ def time_of(moment: int) -> datetime:
 def moment_of(time: datetime) -> int:
     """Return the moment of an aware time."""
     return (time - EPOCH) // timedelta(microseconds=1)
-
-
-def uuid7(moment: int, bits: int) -> UUID:
-    """Return the UUID of version 7 (RFC 9562 §5.7) of a moment; of ``bits``, 62 are used.
-
-    What is below the millisecond is in the twelve bits after the version (§6.2, method 3), so that ids rise with the
-    moments they belong to.
-    """
-    milliseconds, microseconds = divmod(moment, 1000)
-    part = microseconds * 4096 // 1000
-    return UUID(int=milliseconds << 80 | 0x7 << 76 | part << 64 | 0b10 << 62 | bits & (1 << 62) - 1)

@@ -16,7 +16,8 @@ from pydantic import TypeAdapter
 from service.api.schemas.fields import Email, Username
 from service.seeding import vocabulary
 from service.seeding.history import DAYS, Plan
-from service.seeding.rows import CommentRow, PostRow, Rows, UserRow, moment_of, uuid7
+from service.seeding.rows import CommentRow, PostRow, Rows, UserRow, moment_of
+from service.uuid7 import uuid7
 
 UNTIL = datetime(2026, 5, 1, 12, tzinfo=UTC)
 PLAN = Plan(users=400, posts=1500, comments=4000, seed=42, until=moment_of(UNTIL))
