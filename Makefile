@@ -8,7 +8,8 @@ BROWSER_INSTALLED := $(VENV)/.installed-browser
 REDOCLY := .ci/redocly
 LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.txt tests/browser/requirements.txt \
 	tests/fuzz/requirements.txt
-LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
+	--no-emit-index-url --no-header
 
 .PHONY: help run test check test-flask test-browser fuzz screenshot lint-openapi openapi bench bench-logins bench-lists bench-search lock install clean
 .DEFAULT_GOAL := help
