@@ -154,6 +154,7 @@ class Settings(DatabaseSettings):
     hash_queue: int = Field(64, ge=0, description="passwords that may wait for a thread")
     hash_wait_seconds: float = Field(2, gt=0)
 
+    head_seconds: float = Field(5, gt=0, description="for a request's head to arrive, from its first byte")
     body_limit_bytes: int = Field(2**20, ge=1)
     body_seconds: float = Field(10, gt=0, description="for the whole body to arrive")
     url_limit_bytes: int = Field(4096, ge=16)

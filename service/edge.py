@@ -23,6 +23,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from service.config import Settings
 from service.cors import CORS, METHODS, Headers
 from service.errors import (
+    CodingNotImplemented,
     HeadersTooLarge,
     InternalError,
     MalformedRequest,
@@ -293,12 +294,18 @@ class _Exchange:
         log.info("request", extra=fields)
 
 
+_BEFORE_THE_APP: dict[int, type[ServiceError]] = {
+    kind.status: kind for kind in (RequestTimeout, UriTooLong, HeadersTooLarge, InternalError, CodingNotImplemented)
+}
+
+
 def before_the_app(status: int, under_way: bool) -> tuple[int, Headers, bytes]:
-    """Return the answer for a request that is none: its HTTP is malformed (400) or its head too large (414, 431).
+    """Return the answer of the server's own: to what is no request, as its HTTP is malformed (400), too slow (408), too
+    large (414, 431) or in an unknown coding (501), and to one that got none (500).
 
     It has a request id and a line in the log of its own, unless it is under way: then the exchange writes the line.
     """
-    refusal = next((kind() for kind in (UriTooLong, HeadersTooLarge) if kind.status == status), MalformedRequest())
+    refusal = _BEFORE_THE_APP.get(status, MalformedRequest)()
     trace = Trace(uuid.uuid4().hex)
     if not under_way:
         current_trace.set(trace)

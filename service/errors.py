@@ -9,7 +9,7 @@
       Conflict 409             EmailTaken, UsernameTaken, LastAdmin, IdempotencyInProgress
       PreconditionFailed 412  PayloadTooLarge 413  UriTooLong 414  UnsupportedMediaType 415
       IdempotencyKeyReused 422  RateLimited 429  HeadersTooLarge 431
-      InternalError 500  Unavailable 503
+      InternalError 500  CodingNotImplemented 501  Unavailable 503
 
 A docstring below is public: `GET /problems/<slug>` answers with it. Nothing here knows Flask, SQL or HTTP machinery.
 """
@@ -331,6 +331,14 @@ class InternalError(ServiceError):
     status = 500
     code = "INTERNAL_ERROR"
     title = "Internal server error"
+
+
+class CodingNotImplemented(ServiceError):
+    """The body is in a transfer coding other than `chunked` alone (RFC 9112 §6.1)."""
+
+    status = 501
+    code = "NOT_IMPLEMENTED"
+    title = "Transfer coding not implemented"
 
 
 class Unavailable(ServiceError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +20,7 @@ from service.config import ConfigurationError, Settings
 from service.context import Context, open_context
 from service.database import database
 from service.edge import before_the_app
-from service.server.http1 import ServerConfig
+from service.server.config import ServerConfig
 from service.server.run import run
 from service.services import users
 from service.services.purge import purge
@@ -126,15 +125,18 @@ def _server_config(settings: Settings, bind: str) -> ServerConfig:
     config.bind = [bind]
     config.refuse = before_the_app
     config.seconds_apart = dict.fromkeys(HASHING, HASHING_THREAD_SECONDS / settings.hash_threads)
-    config.include_server_header = False
     config.accesslog = None
     config.errorlog = logging.getLogger("hypercorn.error")
-    config.backlog = 2048
     config.keep_alive_timeout = settings.keep_alive_seconds
-    config.keep_alive_max_requests = sys.maxsize
     config.graceful_timeout = settings.shutdown_seconds
-    # The edge says 414 and 431; the parser's own limit only has to come after the edge's.
+    # The edge refuses with the caller's request id and the route's headers, over HTTP/2 as well: what the server
+    # refuses has to be beyond that.
+    config.target_limit_bytes = 2 * settings.url_limit_bytes
     config.h11_max_incomplete_size = 2 * (settings.header_limit_bytes + settings.url_limit_bytes)
+    config.field_limit = 2 * settings.header_limit_fields
+    config.head_seconds = settings.head_seconds
+    config.body_seconds = 2 * settings.body_seconds
+    config.stall_seconds = 2 * settings.stall_seconds
     return config
 
 

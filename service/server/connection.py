@@ -1,127 +1,218 @@
-"""Hypercorn's connection, bounded on both sides, with a timer where it has a task for each idle moment."""
+"""A connection's two directions and its one timer, whatever is spoken on it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, ClassVar
+import socket
+from typing import Any, cast
 
-from hypercorn.asyncio.task_group import TaskGroup
-from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
-from hypercorn.asyncio.worker_context import WorkerContext
-from hypercorn.events import Closed, RawData
+from service.server.worker import Worker
 
-CLOSE_SECONDS = 2
-"""How long a connection that is closed waits for its client to take what is left of the answer."""
-
-
-class IdleTimers:
-    """The timers of all connections of a server that are idle; when it stops they all end at once."""
-
-    def __init__(self) -> None:
-        self._running: set[IdleTimer] = set()
-        self._watching: asyncio.Task[None] | None = None
-
-    def add(self, timer: IdleTimer, context: WorkerContext) -> None:
-        """Take a timer that runs."""
-        self._running.add(timer)
-        if self._watching is None:
-            self._watching = asyncio.create_task(self._watch(context))
-
-    def discard(self, timer: IdleTimer) -> None:
-        """Forget a timer that has ended, or was stopped."""
-        self._running.discard(timer)
-
-    async def _watch(self, context: WorkerContext) -> None:
-        await context.terminated.wait()
-        for timer in tuple(self._running):
-            timer.end()
+HIGH_WATER_BYTES = 64 * 1024
+"""So much may wait in each direction; then whoever sends has to wait, too."""
+LOW_WATER_BYTES = 16 * 1024
+LINGER_SECONDS = 2
+"""How long a connection stays for what the client still sends, so that it reads its answer; and how long a closed one
+waits for a client that takes nothing of what is left for it."""
+FLUSH_SECONDS = 30
+"""How long it waits for a client that takes a little now and then."""
 
 
-class IdleTimer:
-    """Closes a connection that has been idle for too long. It has the interface of Hypercorn's idle task."""
+class Connection(asyncio.Protocol):
+    """Writes no faster than the client reads, reads no faster than the app, and ends when one of its sides does.
 
-    def __init__(self, connection: BoundedConnection, timers: IdleTimers) -> None:
-        self._connection = connection
-        self._timers = timers
-        self._handle: asyncio.TimerHandle | None = None
-        self._task_group: TaskGroup | None = None
-
-    async def restart(self, task_group: TaskGroup, _action: Callable[..., Any]) -> None:
-        """Begin anew."""
-        self._cancel()
-        self._task_group = task_group
-        self._handle = asyncio.get_running_loop().call_later(self._connection.config.keep_alive_timeout, self.end)
-        if self._connection.context.terminated.is_set():
-            self.end()
-        else:
-            self._timers.add(self, self._connection.context)
-
-    async def stop(self) -> None:
-        """Let the connection be: it is busy, or has ended."""
-        self._cancel()
-
-    def end(self) -> None:
-        """Close the connection, if it is idle still."""
-        if self._cancel() and self._task_group is not None:
-            self._task_group.spawn(self._connection.close_idle)
-
-    def _cancel(self) -> bool:
-        """Stop; tell whether it was running."""
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            handle.cancel()
-            self._timers.discard(self)
-        return handle is not None
-
-
-class BoundedConnection(TCPServer):
-    """A connection that ends when one of its two sides does.
-
-    Hypercorn keeps one that its client has closed until the keep-alive time is over, and waits for ever for a client
-    that has stopped reading.
+    There is one timer. A request that comes in time does not stop it: when it fires it looks at what is due by then.
     """
 
-    timers: ClassVar[IdleTimers]  # of all that are served by one event loop
-    _reading: asyncio.Timeout | None = None
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.transport: asyncio.Transport
+        self.at_end = False
+        """Whether the client sends nothing more."""
+        self.closed = False
+        """Whether nothing is taken or written any more."""
+        self._lingers = False
+        self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._paused = False
+        self._writable: asyncio.Event | None = None  # there while the write buffer is full
+        self._unsent = 0
+        self._flushed_by = 0.0
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.idle_task: Any = IdleTimer(self, self.timers)
+    # What the protocol that is spoken makes of it
 
-    async def close_idle(self) -> None:
-        """Close a connection on which nothing is under way."""
-        await self.protocol.handle(Closed())
-        await self._close()
+    def took(self, data: bytes) -> None:
+        """Take what has come, nothing at the end of what the client sends."""
+        raise NotImplementedError
 
-    async def run(self) -> None:
-        """Serve the connection until it ends."""
-        if not self.writer.transport.is_closing():  # else there is no address to ask for any more
-            with suppress(asyncio.CancelledError):  # the time to stop is over
-                await super().run()
+    def overdue(self) -> None:
+        """Learn that the client has let its time pass."""
+        raise NotImplementedError
 
-    async def _read_data(self) -> None:
-        data = None
-        try:
-            async with asyncio.timeout(None) as self._reading:
-                while data != b"":
-                    data = await asyncio.wait_for(self.reader.read(MAX_RECV), self.config.read_timeout)
-                    await self.protocol.handle(RawData(data))
-        except (OSError, TimeoutError):  # reset, or cut by `_close`
-            pass
-        except asyncio.CancelledError:
-            await self.protocol.handle(Closed())  # before the app is cancelled, whose answer would be a bare 500
-            raise
-        finally:
-            self._reading = None
-            await self.idle_task.stop()
-        await self.protocol.handle(Closed())
+    def lost(self) -> None:
+        """Learn that the client is gone."""
+        raise NotImplementedError
 
-    async def _close(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await super()._close()
-        self.writer.transport.abort()
-        if self._reading is not None and not self._reading.expired():
-            self._reading.reschedule(self.loop.time())
+    def drain(self) -> None:
+        """Close the connection: now if it is idle, else behind the answer that is under way."""
+        raise NotImplementedError
+
+    def cut(self) -> None:
+        """End the connection, and what is under way on it."""
+        self.lost()
+        self.transport.abort()
+
+    # The transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(HIGH_WATER_BYTES, LOW_WATER_BYTES)
+        self.worker.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        if not self.closed:
+            self.took(data)
+
+    def eof_received(self) -> bool:
+        """Go on with what is under way: a client that has said all that it has to say may still listen."""
+        self.at_end = True
+        if not self.closed:
+            self.took(b"")
+        elif self._lingers:
+            self._end()
+        return self.transport.get_extra_info("ssl_object") is None  # TLS knows no half of a connection
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self.forget()
+        self.resume_writing()
+        self.lost()
+
+    def pause_writing(self) -> None:
+        """Have whoever writes wait until the client has taken most of what is there."""
+        self._writable = asyncio.Event()
+        self.expect(self.worker.config.stall_seconds)
+
+    def resume_writing(self) -> None:
+        """Let whoever writes go on."""
+        writable, self._writable = self._writable, None
+        if writable is not None:
+            writable.set()
+            self.expect(None)
+
+    # The app's side
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether the client has to read before more is written."""
+        return self._writable is not None
+
+    async def write(self, data: bytes) -> None:
+        """Send something, and wait for as long as the client reads too slowly; do nothing when it has gone."""
+        if len(data) > 2 * HIGH_WATER_BYTES:
+            for begin in range(0, len(data), HIGH_WATER_BYTES):
+                await self.write(data[begin : begin + HIGH_WATER_BYTES])
+            return
+        if not self.closed:
+            self.transport.write(data)
+        if self._writable is not None:
+            await self._writable.wait()
+
+    def pause_reading(self) -> None:
+        """Have the client wait until what it has sent was taken."""
+        if not (self._paused or self.closed):
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take more from the client."""
+        if self._paused and not self.transport.is_closing():
+            self._paused = False
+            self.transport.resume_reading()
+
+    # The end
+
+    def close(self) -> None:
+        """End the connection, once the client has taken what is left for it."""
+        if not self.closed:
+            self.closed = True
+            self._end()
+
+    def linger(self) -> None:
+        """End the connection likewise, but take what the client still sends, and drop it.
+
+        A client that still sends when the connection ends is told so by its own system, which drops the answer.
+        """
+        if self.at_end:
+            self.close()
+        elif not self.closed:
+            self.closed = self._lingers = True
+            self.resume_reading()
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            self.expect(LINGER_SECONDS)
+
+    def forget(self) -> None:
+        """Leave the transport to somebody else, or to nobody."""
+        self.closed = True
+        self._lingers = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.worker.remove(self)
+
+    def _end(self) -> None:
+        self._lingers = False
+        self.transport.close()
+        self._unsent = self.transport.get_write_buffer_size()
+        self._flushed_by = self.worker.loop.time() + FLUSH_SECONDS
+        self.expect(LINGER_SECONDS)
+
+    def _wait_for_the_rest(self) -> None:
+        unsent, before = self.transport.get_write_buffer_size(), self._unsent
+        if unsent < before and self.worker.loop.time() < self._flushed_by:
+            self._unsent = unsent
+            self.expect(LINGER_SECONDS)
+        else:
+            self.transport.abort()
+
+    # The timer
+
+    def expect(self, seconds: float | None) -> None:
+        """Give the client so much time for what it has to do now; None: it has nothing to do."""
+        if seconds is None:
+            self._due = None
+            return
+        self._due = due = self.worker.loop.time() + seconds
+        if self._timer is not None and self._timer_at > due:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._set_timer(due)
+
+    def _set_timer(self, due: float) -> None:
+        self._timer, self._timer_at = self.worker.loop.call_at(due, self._fire), due
+
+    def _fire(self) -> None:
+        self._timer = None
+        if self._due is None:
+            return
+        if self._due > self.worker.loop.time():
+            self._set_timer(self._due)
+            return
+        self._due = None
+        if not self.closed:
+            self.overdue()
+        elif self._lingers:
+            self._end()
+        else:
+            self._wait_for_the_rest()
+
+
+def address(transport: asyncio.BaseTransport, name: str) -> tuple[str, int] | None:
+    """Return `peername` or `sockname` as ASGI has it: host and port; None where there is none."""
+    kind, found = transport.get_extra_info("socket").family, cast(Any, transport.get_extra_info(name))
+    return (found[0], found[1]) if kind in (socket.AF_INET, socket.AF_INET6) and found else None

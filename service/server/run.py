@@ -1,24 +1,29 @@
-"""One process of Hypercorn, from its socket to its drain."""
+"""One process, from its socket to its drain."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import signal
-import sys
 from collections.abc import Callable
+from importlib import metadata
+from typing import Any, cast
 
-import hypercorn.asyncio.run
-import hypercorn.protocol
 from asgiref.typing import ASGI3Application
+from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.run import worker_serve
 from hypercorn.config import Sockets
-from hypercorn.utils import LifespanFailureError, repr_socket_addr, wrap_app
+from hypercorn.utils import LifespanFailureError, LifespanTimeoutError, repr_socket_addr
 
 from service.server import heap
-from service.server.connection import BoundedConnection, IdleTimers
-from service.server.doorkeeper import Doorkeeper
-from service.server.http1 import HTTP1, ServerConfig
+from service.server.config import ServerConfig
+from service.server.serve import serve
+
+TESTED = ("0.18.0",)
+"""The releases of Hypercorn whose parts the engine was tested with."""
+
+log = logging.getLogger("hypercorn.error")
 
 
 class CannotServe(Exception):
@@ -26,29 +31,30 @@ class CannotServe(Exception):
 
 
 def run(
-    app: ASGI3Application, config: ServerConfig, *, on_ready: Callable[[str], None], on_stop: Callable[[], None]
+    app: ASGI3Application,
+    config: ServerConfig,
+    *,
+    on_ready: Callable[[str], None],
+    on_stop: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then let the requests in flight end, ``config.graceful_timeout`` seconds at most.
 
-    A client that does not read what is cut then is waited for two seconds more.
+    A client that does not read what is cut then is waited for two seconds more. With a release of Hypercorn that the
+    engine was not tested with it is Hypercorn alone that serves.
 
     ``on_ready(address)`` is called when a socket listens, with HOST:PORT or unix:PATH, ``on_stop()`` at the signal.
 
     Raises:
         CannotServe: the address can't be had, or the app's lifespan failed to start.
     """
-    # The one seam with Hypercorn: the names under which it finds its connections and their HTTP/1.1.
-    hypercorn.asyncio.run.TCPServer = BoundedConnection  # type: ignore[attr-defined,assignment]  # not exported
-    hypercorn.protocol.H11Protocol = HTTP1  # type: ignore[attr-defined,assignment]  # the same by use
-    BoundedConnection.timers, HTTP1.doorkeeper = IdleTimers(), Doorkeeper(config.seconds_apart)
     sockets = _listen(config)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=_loop_factory(config.worker_class)) as runner:
             runner.run(_serve(app, config, sockets, on_ready, on_stop))
-    except LifespanFailureError as error:
+    except (LifespanFailureError, LifespanTimeoutError) as error:
         raise CannotServe(str(error)) from error
     finally:
-        for sock in sockets.insecure_sockets:
+        for sock in (*sockets.insecure_sockets, *sockets.secure_sockets):
             sock.close()
 
 
@@ -65,17 +71,27 @@ async def _serve(
 
     async def stop() -> None:
         heap.freeze()
-        # Hypercorn begins to wait for the end once every socket listens.
-        for sock in sockets.insecure_sockets:
+        for sock in (*sockets.insecure_sockets, *sockets.secure_sockets):
             on_ready(repr_socket_addr(sock.family, sock.getsockname()))
         await stopped.wait()
         on_stop()
 
-    wrapped = wrap_app(app, config.wsgi_max_body_size, "asgi")  # type: ignore[arg-type]  # the same protocol, spelt twice
-    await worker_serve(wrapped, config, sockets=sockets, shutdown_trigger=stop)
+    wrapped = ASGIWrapper(cast(Any, app))  # the same protocol, spelt twice
+    await _engine()(wrapped, config, sockets=sockets, shutdown_trigger=stop)
+
+
+def _engine() -> Callable[..., Any]:
+    """Return what serves: the engine, or Hypercorn's own."""
+    found = metadata.version("hypercorn")
+    if found in TESTED:
+        return serve
+    log.warning("Hypercorn %s serves alone: the engine was tested with %s", found, ", ".join(TESTED))
+    return worker_serve
 
 
 def _listen(config: ServerConfig) -> Sockets:
+    if config.quic_bind:
+        raise CannotServe("quic_bind: HTTP/3 is not served here, but by `hypercorn`")
     try:
         return config.create_sockets()
     except OSError as error:
@@ -89,9 +105,9 @@ def _listen(config: ServerConfig) -> Sockets:
         raise CannotServe(f"can't listen on {', '.join(config.bind)}: {error}") from error
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Take uvloop where it exists: with asyncio's own loop, Python 3.12.1 and later ignore the graceful time-out."""
-    if sys.platform == "win32":
+def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the event loop of that name, `uvloop` or `asyncio`."""
+    if name == "asyncio":
         return None
     import uvloop  # noqa: PLC0415 - it does not exist on Windows
 

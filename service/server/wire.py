@@ -6,6 +6,7 @@ Whatever two readers could take for different things is malformed: this grammar 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
@@ -21,15 +22,23 @@ TRAILER_BYTES = 16 * 1024
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _FIELDS = rb"(?:" + _TOKEN + rb":[\t\x20-\x7e\x80-\xff]*+\r\n)*+"
 _HEAD = re.compile(rb"(" + _TOKEN + rb") ([!\"$-~]++) HTTP/1\.([01])\r\n(" + _FIELDS + rb")\r\n")
+_FIELDS_ALONE = re.compile(_FIELDS)
 _TRAILERS = re.compile(_FIELDS + rb"\r\n")
 _QUOTED = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*+\r\n")
 _LENGTH = re.compile(rb"[0-9]{1,20}")
-_AUTHORITY = rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(?::[0-9]{0,5})?"
-_HOST = re.compile(_AUTHORITY)
-_ABSOLUTE_FORM = re.compile(rb"\Ahttps?://(?=[^/?:])" + _AUTHORITY + rb"(?=[/?]|$)/?", re.IGNORECASE)
+_NAME = rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]"
+_HOST = re.compile(_NAME + rb"*)(?::[0-9]{0,5})?")
+_AUTHORITY_FORM = re.compile(_NAME + rb"+):[0-9]{1,5}")
+_ABSOLUTE_FORM = re.compile(rb"(https?)://(" + _NAME + rb"+)(?::[0-9]{0,5})?)(?=[/?]|\Z)/?", re.IGNORECASE)
+_TOKEN_ALONE = re.compile(_TOKEN)
+_DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 # Lines that end in a bare LF are no end of a head, but there is nothing more to wait for.
 _END = re.compile(rb"\n\r?\n")
+_RULING = frozenset(
+    b"host content-length transfer-encoding connection expect te"
+    b" upgrade sec-websocket-key sec-websocket-version".split()
+)
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 
 
@@ -140,6 +149,8 @@ class Request:
     closes: bool
     """Whether nothing behind this request is to be read."""
     awaits_continue: bool
+    takes_trailers: bool
+    asks_for_websocket: bool
 
 
 def end_of_head(buffer: bytearray, begin: int) -> int | None:
@@ -158,133 +169,222 @@ def parse(head: bytes) -> Request:
     if match is None:
         raise Malformed
     method, target, minor, fields = match.groups()
-    headers = []
+    if method != method.upper():  # RFC 9110 §9.1: methods are case-sensitive
+        raise Malformed
+    headers: Headers = []
+    ruling: dict[bytes, list[bytes]] = {}  # what says how to read the message
     for line in fields.split(b"\r\n")[:-1]:
         name, _, value = line.partition(b":")
-        headers.append((name.lower(), value.strip(b" \t")))
-    target = _ABSOLUTE_FORM.sub(b"/", target, count=1)
-    if method != method.upper() or not _is_a_target(method, target):  # RFC 9110 §9.1: methods are case-sensitive
-        raise Malformed
-    hosts = _values(headers, b"host")
-    if len(hosts) > 1 or (not hosts and minor == b"1") or not all(map(_HOST.fullmatch, hosts)):
-        raise Malformed
-    body = _body(headers, minor)
-    expected = _values(headers, b"expect")
+        name, value = name.lower(), value.strip(b" \t")
+        if name in _RULING:
+            ruling.setdefault(name, []).append(value)
+        if name != b"upgrade":  # of which the app is to know nothing, since nothing comes of it
+            headers.append((name, value))
+    options = _options(ruling.get(b"connection"))
+    current = minor == b"1"
+    expected = ruling.get(b"expect")
     return Request(
         method.decode(),
-        target,
-        "1." + minor.decode(),
+        _origin_form(method, target, _host(ruling.get(b"host"), current)),
+        "1.1" if current else "1.0",
         headers,
-        body,
-        closes=minor == b"0" or _say_close(headers),
-        awaits_continue=minor == b"1" and bool(expected) and expected[0].lower() == b"100-continue",
+        _body(ruling, current),
+        closes=b"close" in options or method == b"CONNECT" or not (current or b"keep-alive" in options),
+        awaits_continue=expected is not None and current and expected[0].lower() == b"100-continue",
+        takes_trailers=b"te" in ruling and b"trailers" in _options(ruling[b"te"]),
+        asks_for_websocket=b"upgrade" in ruling and current and _asks_for_websocket(method, options, ruling),
     )
 
 
-def _body(headers: Headers, minor: bytes) -> Body:
-    """Find the framing: RFC 9112 §6.3, with all refused that it lets a server refuse: two framings, two lengths."""
-    codings, lengths = _values(headers, b"transfer-encoding"), _values(headers, b"content-length")
-    if codings:
-        if lengths or minor == b"0" or [coding.lower() for coding in codings] != [b"chunked"]:
+def _host(hosts: list[bytes] | None, current: bool) -> bytes | None:
+    """Return what `Host` says, which HTTP/1.1 has once, and HTTP/1.0 may do without."""
+    if hosts is None:
+        if current:
             raise Malformed
-        return ChunkedBody()
-    if len(lengths) > 1 or not all(map(_LENGTH.fullmatch, lengths)):
+        return None
+    if len(hosts) > 1 or _HOST.fullmatch(hosts[0]) is None:
         raise Malformed
-    return SizedBody(int(lengths[0]) if lengths else 0)
+    return hosts[0]
+
+
+def _origin_form(method: bytes, target: bytes, host: bytes | None) -> bytes:
+    """Return the target without an authority, which has to be `Host`'s: one of RFC 9112 §3.2's four forms."""
+    if target.startswith(b"/") and method != b"CONNECT":
+        return target
+    if method == b"CONNECT":
+        if _AUTHORITY_FORM.fullmatch(target) is None or host is None or target.lower() != host.lower():
+            raise Malformed
+        return target
+    if (method, target) == (b"OPTIONS", b"*"):
+        return target
+    absolute = _ABSOLUTE_FORM.match(target)
+    if absolute is None:
+        raise Malformed
+    port = _DEFAULT_PORTS[absolute[1].lower()]
+    if host is not None and _without(port, absolute[2]) != _without(port, host):
+        raise Malformed
+    return b"/" + target[absolute.end() :]
+
+
+def _without(port: bytes, authority: bytes) -> bytes:
+    """Return an authority in lower case, and without its port where that is the one it would have anyway."""
+    return authority.lower().removesuffix(port).removesuffix(b":")
+
+
+def _body(ruling: dict[bytes, list[bytes]], current: bool) -> Body:
+    """Find the framing: RFC 9112 §6.3, with all refused that it lets a server refuse: two framings, two lengths."""
+    lengths, codings = ruling.get(b"content-length"), ruling.get(b"transfer-encoding")
+    if codings is not None:
+        if lengths is not None or not current:
+            raise Malformed
+        return _coded(b",".join(codings))
+    if lengths is None:
+        return SizedBody(0)
+    if len(lengths) > 1 or _LENGTH.fullmatch(lengths[0]) is None:
+        raise Malformed
+    return SizedBody(int(lengths[0]))
+
+
+def _coded(codings: bytes) -> ChunkedBody:
+    """Return the body behind these codings: chunked as the only one, since others are not known here (§6.1)."""
+    if codings.lower() == b"chunked":
+        return ChunkedBody()
+    *others, last = [coding.strip(b" \t").lower() for coding in codings.split(b",")]
+    well_formed = last == b"chunked" and b"chunked" not in others and all(map(_TOKEN_ALONE.fullmatch, others))
+    raise Malformed(501 if well_formed else 400)
+
+
+def _options(values: list[bytes] | None) -> list[bytes]:
+    """Return the members of a list of tokens, as `Connection` has, in lower case."""
+    return [option.strip(b" \t") for option in b",".join(values).lower().split(b",")] if values else []
+
+
+def _asks_for_websocket(method: bytes, options: list[bytes], ruling: dict[bytes, list[bytes]]) -> bool:
+    """Tell whether it is the whole of a WebSocket's handshake (RFC 6455 §4.2.1): what else upgrades is ignored."""
+    return (
+        method == b"GET"
+        and b"upgrade" in options
+        and [value.lower() for value in ruling[b"upgrade"]] == [b"websocket"]
+        and ruling.get(b"sec-websocket-version") == [b"13"]
+        and len(ruling.get(b"sec-websocket-key", ())) == 1
+        and not ruling.keys() & {b"content-length", b"transfer-encoding", b"expect"}
+    )
 
 
 class Answer:
     """An answer's bytes: its head goes out with the first part of its content, in one write."""
 
+    __slots__ = ("_chunked", "_head", "_left", "_silent", "_trailers", "begun", "closes", "complete", "request")
+
     def __init__(self, request: Request) -> None:
         self.request = request
-        self._head = b""
-        self._chunked = False
-        self._left: int | None = None
         self.begun = False
         """Whether a byte of it has gone out."""
         self.complete = False
         self.closes = request.closes
+        """Whether the connection ends behind it."""
+        self._head: bytes | None = None
+        self._silent = False  # it has no content, whatever the app sends
+        self._chunked = False
+        self._left: int | None = None  # of its content, when that was announced
+        self._trailers = False
 
-    def start(self, status: int, headers: Headers, added: Headers) -> None:
-        """Take the head; ``headers`` are the app's, names in lower case, ``added`` the server's.
+    @property
+    def started(self) -> bool:
+        """Tell whether the app has given its head."""
+        return self._head is not None
 
-        Raises:
-            ValueError: a name or a value would not stay on its line, or the length is none.
-        """
-        self._left, self._chunked = None, False  # an earlier head may have been refused
-        lengths = _values(headers, b"content-length")
-        headers = [*(field for field in headers if field[0] != b"transfer-encoding"), *added]
-        if self.request.method == "HEAD" or status in (204, 304):
-            self._left = 0
-        elif lengths:
-            self._left = int(lengths[0])
-        elif self.request.version == "1.1":
-            self._chunked = True
-            headers.append((b"transfer-encoding", b"chunked"))
-        else:
-            self.closes = True
-        said = _say_close(headers)
-        if self.closes and not said:
-            headers.append((b"connection", b"close"))
-        self.closes = self.closes or said
-        self._head = head(status, headers)
+    @property
+    def awaits_trailers(self) -> bool:
+        """Tell whether only trailers are missing."""
+        return self._trailers and not self.complete
 
-    def part(self, content: bytes) -> bytes:
-        """Return what to send for a part of the content.
+    def start(self, status: int, headers: Headers, added: Headers, *, trailers: bool = False) -> None:
+        """Take the head: the app's fields, and the server's.
 
         Raises:
-            ValueError: it is more than was announced.
+            ValueError: a name or a value would not stay on its line, a length is none, or it is no final status.
         """
-        if self._left is not None:
-            if len(content) > self._left:
-                raise ValueError("the app sends more than its Content-Length says")
-            self._left -= len(content)
+        if not 200 <= status <= 999:
+            raise ValueError(f"{status} is no status of an answer")
+        headers = [(name.lower(), value) for name, value in headers if name.lower() != b"transfer-encoding"]
+        lengths = [value for name, value in headers if name == b"content-length"]
+        if len(lengths) > 1 or not all(map(_LENGTH.fullmatch, lengths)):
+            raise ValueError("the app's Content-Length is none")
+        if status == 204:  # RFC 9110 §8.6
+            headers = [field for field in headers if field[0] != b"content-length"]
+        self._silent = status in (204, 304) or self.request.method == "HEAD"
+        self._left = int(lengths[0]) if lengths and not self._silent else None
+        self._chunked = self._left is None and not self._silent and self.request.version == "1.1"
+        self._trailers = trailers and self._chunked and self.request.takes_trailers
+        says_close = b"close" in _options([value for name, value in headers if name == b"connection"])
+        self.closes = self.closes or says_close or not (self._silent or lengths or self._chunked)
         if self._chunked:
-            content = b"%x\r\n%b\r\n" % (len(content), content)
+            headers.append((b"transfer-encoding", b"chunked"))
+        if self.closes and not says_close:
+            headers.append((b"connection", b"close"))
+        elif not self.closes and self.request.version == "1.0":
+            headers.append((b"connection", b"keep-alive"))
+        self._head = head(status, [*headers, *added])
+
+    def part(self, content: bytes, *, last: bool) -> bytes:
+        """Return what to send for a part of the content, and for its end if it is the last.
+
+        Raises:
+            ValueError: it is more than was announced, or less.
+        """
+        if self._silent:
+            content = b""
+        elif self._left is not None:
+            self._left -= len(content)
+            if self._left < 0 or (last and self._left):
+                raise ValueError("the app sends another length than its Content-Length says")
+        elif self._chunked:
+            if content:
+                content = b"%x\r\n%b\r\n" % (len(content), content)
+            if last:
+                content += b"0\r\n" if self._trailers else b"0\r\n\r\n"
+        self.complete = last and not self._trailers
         return self._with_head(content)
 
-    def end(self) -> bytes:
-        """Return what to send for the end.
+    def trailers(self, headers: Headers, *, last: bool) -> bytes:
+        """Return what to send for fields behind the content.
 
         Raises:
-            ValueError: it is less than was announced.
+            ValueError: a name or a value would not stay on its line.
         """
-        if self._left:
-            raise ValueError("the app sends less than its Content-Length says")
-        self.complete = True
-        return self._with_head(b"0\r\n\r\n" if self._chunked else b"")
+        self.complete = last
+        return _fields(headers) + (b"\r\n" if last else b"")
+
+    def early_hint(self, links: Iterable[bytes]) -> bytes:
+        """Return an interim answer with these values of `Link` (RFC 8297); nothing where HTTP/1.0 knows none.
+
+        Raises:
+            ValueError: a value would not stay on its line.
+        """
+        return head(103, [(b"link", link) for link in links]) if self.request.version == "1.1" else b""
 
     def _with_head(self, content: bytes) -> bytes:
-        data, self._head, self.begun = self._head + content, b"", True
-        return data
+        if self.begun:
+            return content
+        self.begun = True
+        return (self._head or b"") + content
 
 
 def head(status: int, headers: Headers) -> bytes:
     """Return an answer's head.
 
     Raises:
-        ValueError: a name or a value holds what would end its line.
+        ValueError: a name or a value would not stay on its line.
     """
+    return (_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status) + _fields(headers) + b"\r\n"
+
+
+def _fields(headers: Headers) -> bytes:
     fields = b"".join([b"%b: %b\r\n" % field for field in headers])
-    if not fields.count(b"\n") == fields.count(b"\r") == len(headers) or b"\0" in fields:
+    if _FIELDS_ALONE.fullmatch(fields) is None or fields.count(b"\n") != len(headers):
         raise ValueError("a header of the app would not stay on its line")
-    return (_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status) + fields + b"\r\n"
-
-
-def _values(headers: Headers, name: bytes) -> list[bytes]:
-    return [value for key, value in headers if key == name]
-
-
-def _say_close(headers: Headers) -> bool:
-    """Tell whether one of the options of `Connection` is to close it."""
-    options = b",".join(_values(headers, b"connection")).lower()
-    return b"close" in map(bytes.strip, options.split(b","))
-
-
-def _is_a_target(method: bytes, target: bytes) -> bool:
-    """Tell whether it is one of RFC 9112 §3.2's forms, the absolute one being taken off."""
-    return target.startswith(b"/") or (method, target) == (b"OPTIONS", b"*") or method == b"CONNECT"
+    return fields
 
 
 def _taken(buffer: bytearray, count: int) -> bytes:

@@ -111,7 +111,7 @@ def test_every_code_and_its_status_are_documented_with_an_example(document: Node
 
 ALWAYS = {
     *((400, "MALFORMED_REQUEST"), (408, "REQUEST_TIMEOUT"), (413, "PAYLOAD_TOO_LARGE"), (414, "URI_TOO_LONG")),
-    *((431, "HEADERS_TOO_LARGE"), (500, "INTERNAL_ERROR"), (503, "UNAVAILABLE")),
+    *((431, "HEADERS_TOO_LARGE"), (500, "INTERNAL_ERROR"), (501, "NOT_IMPLEMENTED"), (503, "UNAVAILABLE")),
 }
 TOKEN = {
     (401, code) for code in ("TOKEN_MISSING", "TOKEN_EXPIRED", "INVALID_TOKEN", "WRONG_TOKEN_TYPE", "TOKEN_REVOKED")

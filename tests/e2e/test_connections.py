@@ -24,6 +24,7 @@ def impatient(database_url: str, cluster: Cluster, tmp_path: Path) -> Iterator[R
         KEEP_ALIVE_SECONDS="1",
         STALL_SECONDS="1",
         SHUTDOWN_SECONDS="1",
+        HEAD_SECONDS="0.5",
     )
     started = running(PROGRAMS / "postern", "run", "--bind", "127.0.0.1:0", folder=tmp_path, env=unmeasured(env))
     with started as server:
@@ -38,7 +39,7 @@ def assert_ends_cleanly(server: Running) -> None:
 def test_an_idle_connection_is_closed(impatient: Running) -> None:
     with Connection(impatient) as silent, Connection(impatient) as asking, Connection(impatient) as beginning:
         assert asking.request("GET", "/livez").status == 200
-        beginning.send(b"GET /livez HTTP/1.1\r\nHost")
+        assert beginning.send(b"GET /livez HTTP/1.1\r\nHost").answer().status == 408
         assert all(connection.is_closed() for connection in (silent, asking, beginning))
     assert_ends_cleanly(impatient)
 

@@ -162,6 +162,15 @@ def test_malformed_http_is_answered_with_a_problem_and_ends_the_connection(conne
     assert connection.is_closed()
 
 
+def test_an_unknown_transfer_coding_is_not_implemented(server: Running, connection: Connection) -> None:
+    """RFC 9112 §6.1; a body that is not chunked at last has no end, and is malformed."""
+    sent = head("POST", "/api/auth/login", "Transfer-Encoding: gzip, chunked") + b"0\r\n\r\n"
+    answer = connection.send(sent).answer()
+    assert_refusal(answer, 501, "NOT_IMPLEMENTED")
+    assert connection.is_closed()
+    assert [line["status"] for line in server.access_lines(answer.headers["x-request-id"])] == [501]
+
+
 @pytest.mark.parametrize("kind", ["no Host", "Content-Length and Transfer-Encoding", "HTTP/2", "garbage"])
 def test_malformed_http_leaves_one_access_line(server: Running, connection: Connection, kind: str) -> None:
     answer = connection.send(MALFORMED[kind]).answer()
@@ -177,7 +186,7 @@ def test_a_request_that_breaks_off_in_its_body_leaves_one_access_line(server: Ru
     ask(server, "GET", "/livez")  # what comes late has come when this is logged, too
     wait_until(lambda: any(line.get("path") == "/livez" for line in server.log_lines()[before:]))
     statuses = [line["status"] for line in server.log_lines()[before:] if line["logger"] == "postern.access"]
-    assert statuses == [499, 200]  # to the application its client has left
+    assert statuses in ([400, 200], [499, 200])  # once the application is asked, its client has left
 
 
 @pytest.mark.parametrize("size", [20_000, 45_000, 1_000_000], ids=["the edge's", "the parser's", "huge"])
@@ -216,7 +225,7 @@ def test_an_upgrade_to_h2c_is_answered_as_http_1(connection: Connection) -> None
 
 def test_connect_is_refused_promptly(connection: Connection) -> None:
     started = time.monotonic()
-    answer = connection.request("CONNECT", "example.com:443")
+    answer = connection.send(b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n").answer()
     assert_refusal(answer, 405, "METHOD_NOT_ALLOWED")
     assert time.monotonic() - started < 1
 
@@ -266,7 +275,7 @@ def test_a_websocket_handshake_that_is_none_is_a_problem_too(connection: Connect
 
 def test_the_absolute_form_of_a_target_is_accepted(server: Running, connection: Connection) -> None:
     """RFC 9112 §3.2.2: a server has to."""
-    assert connection.request("GET", f"{server.address}/livez").status == 200
+    assert connection.request("GET", "http://postern.test/livez").status == 200
 
 
 def test_requests_share_a_connection(connection: Connection) -> None:

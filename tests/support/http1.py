@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.asyncio.task_group import TaskGroup
-from hypercorn.asyncio.worker_context import WorkerContext
-from hypercorn.events import Closed, Event, RawData
-from hypercorn.typing import ConnectionState
+from hypercorn.typing import LifespanState
+from service.server.config import ServerConfig
 from service.server.doorkeeper import Doorkeeper
-from service.server.http1 import HTTP1, ServerConfig
+from service.server.http1 import HTTP1
+from service.server.worker import Worker
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 HEAD_LIMIT = 4096
+FIELD_LIMIT = 64
+TURNS = 50
+"""Of the event loop: more than an app needs that waits for nothing but its client."""
 
 
 @dataclass
@@ -29,13 +32,16 @@ class Seen:
     closed: bool = False
     left_in_body: int = 0
     """Requests whose client was gone before their body was whole."""
+    left_over: int = 0
+    """Tasks of the server that did not end with the connection."""
 
 
 def config() -> ServerConfig:
     made = ServerConfig()
     made.refuse = lambda status, under_way: (status, [], b"")
     made.include_date_header = made.include_server_header = False
-    made.h11_max_incomplete_size = HEAD_LIMIT
+    made.h11_max_incomplete_size = made.target_limit_bytes = HEAD_LIMIT
+    made.field_limit = FIELD_LIMIT
     made.errorlog = None
     return made
 
@@ -52,10 +58,75 @@ async def read_body(receive: Any) -> bytes | None:
     return body
 
 
+class Client(asyncio.Transport):
+    """The other end of a connection: it takes what is sent, at once, and leaves when the server has ended its side."""
+
+    def __init__(self, connection: HTTP1, seen: Seen) -> None:
+        super().__init__()
+        self.family = socket.AF_INET
+        self.connection = connection
+        self.seen = seen
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self._gone = False
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return {"socket": self, "peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)}.get(name, default)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def write(self, data: Any) -> None:
+        self.seen.sent += data
+        self.seen.writes += 1
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.seen.closed = True
+        asyncio.get_running_loop().call_soon(self._hang_up)
+
+    def pause_reading(self) -> None:
+        self.reads.clear()
+
+    def resume_reading(self) -> None:
+        self.reads.set()
+
+    def is_closing(self) -> bool:
+        return self._gone
+
+    def close(self) -> None:
+        self.leave()
+
+    abort = close
+
+    def leave(self) -> None:
+        self.seen.closed = True
+        self.reads.set()
+        if not self._gone:
+            self._gone = True
+            asyncio.get_running_loop().call_soon(self.connection.connection_lost, None)
+
+    def _hang_up(self) -> None:
+        if not self._gone:
+            self.connection.eof_received()
+
+
 async def exchange(
-    pieces: Iterable[bytes], app: App | None = None, *, hang_up: bool = True, doorkeeper: Doorkeeper | None = None
+    pieces: Iterable[bytes],
+    app: App | None = None,
+    *,
+    hang_up: bool = True,
+    patient: bool = False,
+    doorkeeper: Doorkeeper | None = None,
 ) -> Seen:
-    """Send the pieces and then the end of what the client sends; the app is one that answers 200 with the body."""
+    """Send the pieces and then the end of what the client sends; the app is one that answers 200 with the body.
+
+    A patient client lets the app do what it can after each piece.
+    """
     seen = Seen()
 
     async def echo(scope: Any, receive: Any, send: Any) -> None:
@@ -68,23 +139,26 @@ async def exchange(
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def client(event: Event) -> None:
-        if isinstance(event, RawData) and not seen.closed:
-            seen.sent += event.data
-            seen.writes += 1
-        elif isinstance(event, Closed):
-            seen.closed = True
-
-    HTTP1.doorkeeper = doorkeeper or Doorkeeper()
-    wrapped = ASGIWrapper(cast(Any, app or echo))
-    async with asyncio.timeout(5), TaskGroup(asyncio.get_running_loop()) as tasks:
-        state, peer = ConnectionState({}), ("127.0.0.1", 1)
-        connection = HTTP1(wrapped, config(), WorkerContext(None), tasks, state, False, peer, peer, client)
-        await connection.initiate()
-        for piece in pieces:
-            if not seen.closed and piece:
-                await connection.handle(RawData(piece))
-        if hang_up and not seen.closed:
-            await connection.handle(RawData(b""))
-        await connection.handle(Closed())
+    worker = Worker(ASGIWrapper(cast(Any, app or echo)), config(), LifespanState({}))
+    worker.doorkeeper = doorkeeper or worker.doorkeeper
+    connection = HTTP1(worker)
+    client = Client(connection, seen)
+    connection.connection_made(client)
+    for piece in pieces:
+        await client.reads.wait()
+        if not seen.closed and piece:
+            connection.data_received(piece)
+        for _ in range(TURNS if patient else 0):
+            await asyncio.sleep(0)
+    if hang_up and not seen.closed:
+        connection.eof_received()
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+    was_closed = seen.closed
+    client.leave()
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+    if worker.tasks:
+        await asyncio.wait(worker.tasks, timeout=5)
+    seen.closed, seen.left_over = was_closed, len(worker.tasks)
     return seen

@@ -227,8 +227,14 @@ async def test_while_stopping_other_requests_are_served() -> None:
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(400, "MALFORMED_REQUEST"), (414, "URI_TOO_LONG"), (431, "HEADERS_TOO_LARGE")],
-    ids=["malformed", "target too long", "head too large"],
+    [
+        (400, "MALFORMED_REQUEST"),
+        (408, "REQUEST_TIMEOUT"),
+        (414, "URI_TOO_LONG"),
+        (431, "HEADERS_TOO_LARGE"),
+        (500, "INTERNAL_ERROR"),
+        (501, "NOT_IMPLEMENTED"),
+    ],
 )
 def test_a_request_that_is_none_gets_the_answer_that_others_get(
     status: int, code: str, caplog: pytest.LogCaptureFixture

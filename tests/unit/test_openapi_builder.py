@@ -96,7 +96,7 @@ def codes(document: Node, path: str, method: str) -> dict[str, str]:
     return {
         status: answer["$ref"].rpartition("/")[2]
         for status, answer in answers.items()
-        if "$ref" in answer and status not in {"408", "413", "414", "431", "500", "503"}
+        if "$ref" in answer and status not in {"408", "413", "414", "431", "500", "501", "503"}
     }
 
 

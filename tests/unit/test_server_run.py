@@ -15,7 +15,7 @@ import hypercorn.protocol
 import pytest
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.protocol.h11 import H11Protocol
-from service.server.http1 import ServerConfig
+from service.server.config import ServerConfig
 from service.server.run import CannotServe, run
 
 

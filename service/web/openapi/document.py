@@ -13,6 +13,7 @@ from typing import Any
 from flask import Flask
 
 from service.errors import (
+    CodingNotImplemented,
     HeadersTooLarge,
     IdempotencyInProgress,
     IdempotencyKeyReused,
@@ -50,6 +51,7 @@ ALWAYS = (
     UriTooLong,
     HeadersTooLarge,
     InternalError,
+    CodingNotImplemented,
     Unavailable,
 )
 """What any request may meet; it may have a body, too, where none is asked for."""

@@ -1,0 +1,63 @@
+"""Hypercorn's configuration, and what the engine needs beside it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import uuid
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+
+from hypercorn.config import Config
+
+from service.server.wire import Headers
+
+Refusal = tuple[int, Headers, bytes]
+"""Status, headers and body of an answer."""
+
+log = logging.getLogger("hypercorn.access")
+
+
+def problem(status: int, under_way: bool) -> Refusal:
+    """Return a problem document (RFC 9457) with a request id, and leave a line in the access log, if there is one."""
+    request_id, title = uuid.uuid4().hex, HTTPStatus(status).phrase
+    if not under_way:
+        log.info("%d before the app, request id %s", status, request_id)
+    document = {"type": "about:blank", "title": title, "status": status, "request_id": request_id}
+    headers = [(b"content-type", b"application/problem+json"), (b"x-request-id", request_id.encode())]
+    return status, headers, json.dumps(document).encode()
+
+
+class ServerConfig(Config):
+    """Hypercorn's own settings hold, with other defaults for some; `h11_` ones are the engine's.
+
+    A head is at most ``h11_max_incomplete_size`` bytes, and has a grammar of its own.
+    """
+
+    backlog = 2048
+    include_server_header = False
+    keep_alive_max_requests = sys.maxsize
+    worker_class = "uvloop"
+
+    target_limit_bytes = 8192
+    """Of a request's target: 414 beyond."""
+    field_limit = 100
+    """Of a head: 431 beyond."""
+    head_seconds = 5.0
+    """From a head's first byte to its last: 408 beyond."""
+    body_seconds: float = 60.0
+    """For a body to be whole, from when the app begins to wait for it: 408 beyond."""
+    stall_seconds: float = 60.0
+    """For a client to take what an answer has in the write buffer; it is cut off beyond."""
+
+    refuse: Callable[[int, bool], Refusal] = staticmethod(problem)
+    """``refuse(status, under_way)`` returns the whole answer to what does not come to the app, or not to its end:
+    400, 408, 414, 431, 501, and 500 where the app gave none. A request that is under way has reached the app, which
+    sees its client leave."""
+
+    seconds_apart: Mapping[bytes, float] | None = None
+    """How far apart requests begin that are dear, by method and path, when many come at once.
+
+    `POST /login`: without escapes, and without a slash at the end.
+    """

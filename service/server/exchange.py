@@ -1,0 +1,214 @@
+"""A request and its answer, as an ASGI app sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+from service.server.connection import HIGH_WATER_BYTES, Connection
+from service.server.wire import Answer, Headers, Request
+
+DISCONNECT = {"type": "http.disconnect"}
+
+
+class Exchange:
+    """One call of the app: its scope, `receive` and `send`.
+
+    ``on_answered()`` is called when the answer is out, ``on_failed(status)`` when the app ends without one.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_body_due",
+        "_connection",
+        "_gone",
+        "_headers",
+        "_news",
+        "_on_answered",
+        "_on_failed",
+        "_parts",
+        "_scope",
+        "_status",
+        "_task",
+        "_told",
+        "_unread",
+        "answer",
+        "asked",
+        "request",
+        "waits",
+        "whole",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        request: Request,
+        *,
+        on_answered: Callable[[], None],
+        on_failed: Callable[[int], None],
+    ) -> None:
+        self.request = request
+        self.answer = Answer(request)
+        self.asked = False
+        """Whether the app has been called."""
+        self.whole = False
+        """Whether all of the request's body has come."""
+        self.waits = False
+        """Whether the app waits for more of it."""
+        self._connection = connection
+        self._on_answered = on_answered
+        self._on_failed = on_failed
+        self._scope: dict[str, Any] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._answered = False
+        self._gone = False
+        self._parts: list[bytes] = []  # of the body, not taken by the app
+        self._unread = 0  # bytes in them
+        self._told = False  # that the body is whole
+        self._body_due: float | None = None
+        self._news: asyncio.Event | None = None
+        self._status = 0
+        self._headers: Headers = []
+
+    def begin(self, scope: dict[str, Any], line: bytes | None) -> None:
+        """Call the app, after waiting in the doorkeeper's line of that name, if there is one."""
+        self._scope = scope
+        self._task = self._connection.worker.spawn(self._serve(line))
+
+    def feed(self, content: bytes, whole: bool) -> None:
+        """Take a part of the body from the client."""
+        if content:
+            self._parts.append(content)
+            self._unread += len(content)
+            if self._unread > HIGH_WATER_BYTES:
+                self._connection.pause_reading()
+        self.whole = whole
+        if self.waits:
+            if whole:
+                self._connection.expect(None)
+            self._tell()
+
+    def leave(self) -> None:
+        """Learn that nobody is there to be answered."""
+        self._gone = True
+        self._tell()
+        if not self.asked and self._task is not None:
+            self._task.cancel()
+
+    async def _serve(self, line: bytes | None) -> None:
+        worker, began = self._connection.worker, time.time()
+        try:
+            if line is not None:
+                await worker.doorkeeper.enter(line)
+            self.asked = True
+            await worker.app(self._scope, self.receive, self.send)
+        except Exception:  # noqa: BLE001 - the outermost edge: what an app raises ends one request
+            await worker.config.log.exception("Error in ASGI Framework")
+        finally:
+            if not (self._answered or self._gone):
+                self._on_failed(500)
+        if worker.logs_access:
+            response: Any = {"status": self._status, "headers": self._headers} if self._status else None
+            await worker.config.log.access(self._scope, response, time.time() - began)  # type: ignore[arg-type]  # a scope
+
+    # The app's side
+
+    async def receive(self) -> dict[str, Any]:
+        """Return the next part of the body, or that the client has gone, or has its answer."""
+        while True:
+            if self._gone or self.answer.complete:
+                return DISCONNECT.copy()
+            if self._parts or (self.whole and not self._told):
+                return self._next_part()
+            await self._until_news()
+
+    def _next_part(self) -> dict[str, Any]:
+        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts.clear()
+        self._unread = 0
+        self._told = self.whole
+        self._connection.resume_reading()
+        return {"type": "http.request", "body": body, "more_body": not self.whole}
+
+    async def _until_news(self) -> None:
+        if not self.whole:
+            self._expect_more()
+        if self._news is None:
+            self._news = asyncio.Event()
+        await self._news.wait()
+
+    def _expect_more(self) -> None:
+        self.waits = True
+        if self.request.awaits_continue and not self.answer.begun:
+            self.request.awaits_continue = False
+            self._connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        now = self._connection.worker.loop.time()
+        if self._body_due is None:
+            self._body_due = now + self._connection.worker.config.body_seconds
+        if not self._connection.is_full:
+            self._connection.expect(max(0, self._body_due - now))
+
+    def _tell(self) -> None:
+        self.waits = False
+        news, self._news = self._news, None
+        if news is not None:
+            news.set()
+
+    async def send(self, message: Any) -> None:
+        """Take a part of the answer; wait when the client reads more slowly than the app sends.
+
+        Raises:
+            ValueError: it can't be sent: a field that would not stay on its line, another length than announced.
+            RuntimeError: it is not its turn.
+        """
+        kind, answer = message["type"], self.answer
+        if kind == "http.response.start" and not answer.started:
+            self._status, self._headers = message["status"], list(message.get("headers", ()))
+            added = self._connection.worker.headers()
+            answer.closes = answer.closes or self._connection.worker.draining
+            answer.start(self._status, self._headers, added, trailers=message.get("trailers", False))
+        elif kind == "http.response.body" and answer.started and not answer.complete:
+            last = not message.get("more_body", False)
+            await self._write(answer.part(message.get("body", b""), last=last))
+        elif kind == "http.response.trailers" and answer.awaits_trailers:
+            last = not message.get("more_trailers", False)
+            await self._write(answer.trailers(list(message.get("headers", ())), last=last))
+        elif kind == "http.response.early_hint" and not answer.started:
+            await self._write(answer.early_hint(message["links"]))
+        elif not self._gone:
+            raise RuntimeError(f"{kind} at this point of an answer")
+
+    async def _write(self, data: bytes) -> None:
+        if not self._gone:
+            await self._connection.write(data)
+        if self.answer.complete and not self._gone:
+            self._answered = True
+            self._tell()
+            self._on_answered()
+
+
+def scope_of(request: Request, of_connection: dict[str, Any], state: Any) -> dict[str, Any]:
+    """Return the scope of a request (ASGI, HTTP connection scope); `of_connection` is what all of one share."""
+    raw_path, _, query = request.target.partition(b"?")
+    path = raw_path.decode("ascii")
+    extensions: dict[str, Any] = {}
+    if request.version == "1.1":
+        extensions["http.response.early_hint"] = {}
+        if request.takes_trailers:
+            extensions["http.response.trailers"] = {}
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.1"},
+        "http_version": request.version,
+        "method": request.method,
+        "path": unquote(path) if "%" in path else path,
+        "raw_path": raw_path,
+        "query_string": query,
+        "headers": request.headers,
+        "state": state.copy(),
+        "extensions": extensions,
+        **of_connection,
+    }

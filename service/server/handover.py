@@ -1,0 +1,64 @@
+"""What Hypercorn serves by its own classes: HTTP/2 and WebSockets."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.events import Closed
+
+if TYPE_CHECKING:
+    from service.server.connection import Connection
+
+CLOSE_SECONDS = 2
+"""How long a connection that is closed waits for its client to take what is left."""
+
+
+class BoundedTCPServer(TCPServer):
+    """Hypercorn's connection, ending when one of its two sides does.
+
+    Hypercorn keeps one that its client has closed until the keep-alive time is over, and waits for ever for a client
+    that has stopped reading.
+    """
+
+    async def run(self) -> None:
+        """Serve the connection until it ends."""
+        if not self.writer.transport.is_closing():  # else there is no address to ask for any more
+            with suppress(asyncio.CancelledError):  # the time to stop is over
+                await super().run()
+
+    async def _read_data(self) -> None:
+        try:
+            await super()._read_data()
+        except asyncio.CancelledError:
+            await self.protocol.handle(Closed())  # before the app is cancelled, whose answer would be a bare 500
+            raise
+        finally:
+            await self.idle_task.stop()
+
+    async def _close(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await super()._close()
+        self.writer.transport.abort()
+
+
+def hand_over(connection: Connection, data: bytes) -> None:
+    """Have Hypercorn serve a connection from here on; `data` was read from it, and is for Hypercorn to read."""
+    connection.forget()
+    worker, transport = connection.worker, connection.transport
+    reader = asyncio.StreamReader(loop=worker.loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=worker.loop)
+    transport.set_protocol(protocol)
+    protocol.connection_made(transport)
+    if connection.is_full:
+        protocol.pause_writing()
+    if data:
+        reader.feed_data(data)
+    if connection.at_end:
+        reader.feed_eof()
+    writer = asyncio.StreamWriter(transport, protocol, reader, worker.loop)
+    server = BoundedTCPServer(worker.wrapped, worker.loop, worker.config, worker.context, worker.state, reader, writer)
+    worker.spawn(server.run())
