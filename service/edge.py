@@ -294,9 +294,8 @@ class _Exchange:
         log.info("request", extra=fields)
 
 
-_BEFORE_THE_APP: dict[int, type[ServiceError]] = {
-    kind.status: kind for kind in (RequestTimeout, UriTooLong, HeadersTooLarge, InternalError, CodingNotImplemented)
-}
+_OF_THE_SERVER = (NotFound, RequestTimeout, UriTooLong, HeadersTooLarge, InternalError, CodingNotImplemented)
+_BEFORE_THE_APP: dict[int, type[ServiceError]] = {kind.status: kind for kind in _OF_THE_SERVER}
 
 
 def before_the_app(status: int, under_way: bool) -> tuple[int, Headers, bytes]:

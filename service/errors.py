@@ -7,9 +7,8 @@
       Denied 403               AccountDisabled, Forbidden, AdminRequired
       NotFound 404  MethodNotAllowed 405  NotAcceptable 406  RequestTimeout 408
       Conflict 409             EmailTaken, UsernameTaken, LastAdmin, IdempotencyInProgress
-      PreconditionFailed 412  PayloadTooLarge 413  UriTooLong 414  UnsupportedMediaType 415
-      IdempotencyKeyReused 422  RateLimited 429  HeadersTooLarge 431
-      InternalError 500  CodingNotImplemented 501  Unavailable 503
+      PreconditionFailed 412  PayloadTooLarge 413  UriTooLong 414  UnsupportedMediaType 415  IdempotencyKeyReused 422
+      RateLimited 429  HeadersTooLarge 431  InternalError 500  CodingNotImplemented 501  Unavailable 503
 
 A docstring below is public: `GET /problems/<slug>` answers with it. Nothing here knows Flask, SQL or HTTP machinery.
 """
@@ -18,15 +17,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
 class FieldFault:
-    """What is wrong with one field: a JSON pointer (RFC 6901) into the body, ``?name`` for a query parameter, or the
-    name of a header field.
-    """
+    """What is wrong with one field: a JSON pointer (RFC 6901) into the body, ``?name`` of a query, or a header's."""
 
     pointer: str
     code: str
@@ -67,9 +64,7 @@ class ServiceError(Exception):
             "request_id": request_id,
         }
         if self.faults:
-            document["errors"] = [
-                {"pointer": fault.pointer, "code": fault.code, "message": fault.message} for fault in self.faults
-            ]
+            document["errors"] = [asdict(fault) for fault in self.faults]
         return document
 
     def to_json(self, request_id: str) -> str:

@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from hypercorn.config import Config
 
-from service.server.wire import Headers
+from service.server.grammar import Headers
 
 Refusal = tuple[int, Headers, bytes]
 """Status, headers and body of an answer."""
@@ -52,9 +52,11 @@ class ServerConfig(Config):
     """For a client to take what an answer has in the write buffer; it is cut off beyond."""
 
     refuse: Callable[[int, bool], Refusal] = staticmethod(problem)
-    """``refuse(status, under_way)`` returns the whole answer to what does not come to the app, or not to its end:
-    400, 408, 414, 431, 501, and 500 where the app gave none. A request that is under way has reached the app, which
-    sees its client leave."""
+    """``refuse(status, under_way)`` returns the whole answer to what does not come to the app, or not to its end.
+
+    400; 404, for another host than ``server_names``; 408; 414; 431; 501; 500 where the app gave none. A request that is
+    under way has reached the app, which sees its client leave.
+    """
 
     seconds_apart: Mapping[bytes, float] | None = None
     """How far apart requests begin that are dear, by method and path, when many come at once.

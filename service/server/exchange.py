@@ -8,8 +8,10 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
+from service.server.answer import Answer
 from service.server.connection import HIGH_WATER_BYTES, Connection
-from service.server.wire import Answer, Headers, Request
+from service.server.grammar import Headers
+from service.server.request import Request
 
 DISCONNECT = {"type": "http.disconnect"}
 

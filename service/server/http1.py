@@ -6,11 +6,13 @@ import asyncio
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from service.server import wire
+from service.server.answer import head_of
+from service.server.bodies import Body
 from service.server.connection import HIGH_WATER_BYTES, Connection, address
 from service.server.exchange import Exchange, scope_of
+from service.server.grammar import Malformed
 from service.server.handover import hand_over
-from service.server.wire import Malformed, Request
+from service.server.request import Request, end_of_head, parse
 from service.server.worker import Worker
 
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -38,7 +40,7 @@ class HTTP1(Connection):
         self._searched = 0  # so many of its bytes hold no end of a head
         self._requests = 0
         self._exchange: Exchange | None = None
-        self._body: wire.Body | None = None  # what is being read
+        self._body: Body | None = None  # what is being read
         self._last = False  # nothing behind the request that is under way is to be read
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -104,15 +106,18 @@ class HTTP1(Connection):
             self._empty_lines += 1
             if self._empty_lines > EMPTY_LINES:
                 raise Malformed
-        end = wire.end_of_head(buffer, self._searched)
+        end = end_of_head(buffer, self._searched)
         self._check_sizes(end)
         if end is None:
             self._wait_for_a_head()
             return None
         head = bytes(buffer[:end])
-        request = wire.parse(head)
+        request = parse(head)
         if len(request.target) > self.worker.config.target_limit_bytes:
             raise Malformed(414)
+        names = self.worker.config.server_names
+        if names and (request.host or b"").decode() not in names:
+            raise Malformed(404)
         if request.asks_for_websocket and end == len(buffer):  # whoever waits for no answer asks for none
             hand_over(self, head)
             return None
@@ -176,7 +181,7 @@ class HTTP1(Connection):
         if exchange is None or not exchange.answer.begun:
             status, headers, content = self.worker.config.refuse(status, exchange is not None and exchange.asked)
             closing = [(b"content-length", b"%d" % len(content)), (b"connection", b"close")]
-            head = wire.head(status, [*headers, *closing, *self.worker.headers()])
+            head = head_of(status, [*headers, *closing, *self.worker.headers()])
             asked_for_head = exchange.request.method == "HEAD" if exchange else self._buffer.startswith(b"HEAD ")
             self.transport.write(head if asked_for_head else head + content)
         if exchange is not None:

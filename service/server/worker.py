@@ -14,7 +14,7 @@ from hypercorn.typing import LifespanState
 
 from service.server.config import ServerConfig
 from service.server.doorkeeper import Doorkeeper
-from service.server.wire import Headers
+from service.server.grammar import Headers
 
 if TYPE_CHECKING:
     from service.server.connection import Connection

@@ -18,8 +18,8 @@ from service.server.worker import Worker
 App = Callable[[Any, Any, Any], Awaitable[None]]
 HEAD_LIMIT = 4096
 FIELD_LIMIT = 64
-TURNS = 50
-"""Of the event loop: more than an app needs that waits for nothing but its client."""
+TURNS = 20
+"""Of the event loop: more than an app needs for its next step, when it waits for nothing but its client."""
 
 
 @dataclass
@@ -36,8 +36,9 @@ class Seen:
     """Tasks of the server that did not end with the connection."""
 
 
-def config() -> ServerConfig:
+def config(server_names: list[str]) -> ServerConfig:
     made = ServerConfig()
+    made.server_names = server_names
     made.refuse = lambda status, under_way: (status, [], b"")
     made.include_date_header = made.include_server_header = False
     made.h11_max_incomplete_size = made.target_limit_bytes = HEAD_LIMIT
@@ -122,6 +123,7 @@ async def exchange(
     hang_up: bool = True,
     patient: bool = False,
     doorkeeper: Doorkeeper | None = None,
+    server_names: Iterable[str] = (),
 ) -> Seen:
     """Send the pieces and then the end of what the client sends; the app is one that answers 200 with the body.
 
@@ -139,7 +141,7 @@ async def exchange(
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    worker = Worker(ASGIWrapper(cast(Any, app or echo)), config(), LifespanState({}))
+    worker = Worker(ASGIWrapper(cast(Any, app or echo)), config(list(server_names)), LifespanState({}))
     worker.doorkeeper = doorkeeper or worker.doorkeeper
     connection = HTTP1(worker)
     client = Client(connection, seen)
@@ -148,17 +150,24 @@ async def exchange(
         await client.reads.wait()
         if not seen.closed and piece:
             connection.data_received(piece)
-        for _ in range(TURNS if patient else 0):
-            await asyncio.sleep(0)
+        if patient:
+            await turns()
     if hang_up and not seen.closed:
         connection.eof_received()
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
+    writes = -1
+    while writes < seen.writes:
+        writes = seen.writes
+        await turns()
     was_closed = seen.closed
     client.leave()
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
+    await turns()
     if worker.tasks:
         await asyncio.wait(worker.tasks, timeout=5)
     seen.closed, seen.left_over = was_closed, len(worker.tasks)
     return seen
+
+
+async def turns() -> None:
+    """Let the loop go round."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)

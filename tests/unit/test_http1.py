@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from service.server import wire
 from service.server.doorkeeper import Doorkeeper
-from tests.support.http1 import HEAD_LIMIT, App, exchange, read_body
+from service.server.request import parse
+from tests.support.http1 import FIELD_LIMIT, HEAD_LIMIT, App, exchange, read_body
 
 GET = b"GET /a?b HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
@@ -57,7 +58,7 @@ async def test_a_request_reaches_the_app_as_it_was_sent() -> None:
 
 @pytest.mark.parametrize("target", [b"/a?next=http://b/c", b"/ahttp://b/c", b"/a?b=https://c:443", b'/?a|b^{c}<d>"e'])
 def test_a_target_is_changed_at_its_beginning_alone(target: bytes) -> None:
-    assert wire.parse(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n").target == target
+    assert parse(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n").target == target
 
 
 async def test_a_chunked_body_is_its_content() -> None:
@@ -180,6 +181,14 @@ async def test_to_http_1_0_the_end_of_the_connection_is_the_answers() -> None:
     assert seen.closed
 
 
+async def test_http_1_0_that_asks_for_it_is_kept_where_the_answer_has_a_length() -> None:
+    kept = b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"
+    seen = await exchange([kept + kept.replace(b"Connection: Keep-Alive\r\n", b"") + GET])
+    first = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: keep-alive\r\n\r\n"
+    assert seen.sent == first + first.replace(b"keep-alive", b"close")
+    assert seen.closed
+
+
 @pytest.mark.parametrize("status", [204, 304])
 async def test_a_status_without_content_has_none(status: int) -> None:
     seen = await exchange([GET + GET], answering({"body": b"never"}, status=status))
@@ -239,3 +248,166 @@ async def test_an_answer_before_the_body_closes_behind_it() -> None:
     seen = await exchange([POST[:-3], b"llo" + GET], app, patient=True)
     assert seen.sent.startswith(b"HTTP/1.1 413 ")
     assert seen.sent.count(b"HTTP/1.1") == 1
+
+
+# Trailers and interim answers
+
+
+def trailing(*messages: dict[str, Any]) -> App:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        trailers = "http.response.trailers" in scope["extensions"]
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": trailers})
+        await send({"type": "http.response.body", "body": b"ab"})
+        for message in messages if trailers else ():
+            await send({"type": "http.response.trailers", **message})
+
+    return app
+
+
+TRAILING = GET.replace(b"\r\n\r\n", b"\r\nTE: deflate, trailers\r\n\r\n")
+
+
+async def test_trailers_go_to_whom_they_are_welcome() -> None:
+    digest, more = {"headers": [(b"digest", b"x")], "more_trailers": True}, {"headers": [(b"Y", b"z")]}
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n"
+    seen = await exchange([TRAILING + GET + TRAILING], trailing(digest, more))
+    with_trailers = head + b"digest: x\r\nY: z\r\n\r\n"
+    assert seen.sent == with_trailers + head + b"\r\n" + with_trailers
+
+
+async def test_a_trailer_that_would_not_stay_on_its_line_ends_the_connection() -> None:
+    seen = await exchange([TRAILING + GET], trailing({"headers": [(b"x", b"a\r\ny: b")]}))
+    assert seen.sent.endswith(b"0\r\n")
+    assert seen.closed
+
+
+async def hinting(scope: Any, receive: Any, send: Any) -> None:
+    if "http.response.early_hint" in scope["extensions"]:
+        await send({"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload", b"</b.js>; rel=preload"]})
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body"})
+
+
+async def test_early_hints_go_before_the_answer_but_not_to_http_1_0() -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\nlink: </b.js>; rel=preload\r\n\r\n"
+    assert (await exchange([GET], hinting)).sent == hints + b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+    old = await exchange([GET.replace(b"1.1", b"1.0")], hinting)
+    assert old.sent == b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+async def test_who_waits_to_continue_is_told_so_only_once_the_body_is_asked_for() -> None:
+    async def refusing(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    waiting = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    seen = await exchange([waiting, b"hi"], refusing, patient=True)
+    assert seen.sent.startswith(b"HTTP/1.1 413 ")
+    assert seen.closed
+
+
+# What an app must not do
+
+
+@pytest.mark.parametrize("status", [99, 100, 101, 199, 1000])
+async def test_what_is_no_final_status_is_a_500(status: int) -> None:
+    seen = await exchange([GET], answering({"body": b""}, status=status))
+    assert seen.sent.startswith(b"HTTP/1.1 500 ")
+
+
+@pytest.mark.parametrize("lengths", [[b"3", b"3"], [b"+3"], [b"3, 3"], [b""], [b"-1"]])
+async def test_an_apps_length_that_is_none_is_a_500(lengths: list[bytes]) -> None:
+    headers = [(b"Content-Length", length) for length in lengths]
+    seen = await exchange([GET], answering({"body": b"abc"}, headers=headers))
+    assert seen.sent.startswith(b"HTTP/1.1 500 ")
+
+
+async def test_an_apps_framing_is_the_servers_whatever_the_case_of_its_names() -> None:
+    headers = [(b"Content-Length", b"3"), (b"Transfer-Encoding", b"chunked"), (b"Connection", b"Close")]
+    seen = await exchange([GET + GET], answering({"body": b"abc"}, headers=headers))
+    assert seen.sent == b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: Close\r\n\r\nabc"
+
+
+async def test_204_has_no_length() -> None:
+    seen = await exchange([GET], answering({"body": b""}, status=204, headers=[(b"content-length", b"0")]))
+    assert seen.sent == b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"type": "http.response.body", "body": b"early"}],
+        [{"type": "http.response.start", "status": 200}, {"type": "http.response.start", "status": 201}],
+        [{"type": "http.response.start", "status": 200}, {"type": "http.response.trailers", "headers": []}],
+        [{"type": "http.disconnect"}],
+        [],
+    ],
+    ids=["a body first", "two heads", "trailers unasked", "not its message", "nothing"],
+)
+async def test_an_answer_out_of_turn_is_a_500(messages: list[dict[str, Any]]) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for message in messages:
+            await send(message)
+
+    seen = await exchange([GET + GET], app)
+    assert seen.sent == b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+async def test_an_app_may_work_on_behind_its_answer_while_the_next_request_is_served() -> None:
+    done: list[bytes] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+        assert (await receive())["type"] == "http.disconnect"
+        await asyncio.sleep(0)
+        done.append(scope["raw_path"])
+
+    seen = await exchange([GET + LAST], app)
+    assert seen.sent.count(b"HTTP/1.1 200 OK") == 2
+    assert done == [b"/a", b"/last"]
+
+
+# Limits
+
+
+async def test_more_fields_than_allowed_are_refused_before_the_head_is_whole() -> None:
+    fields = b"X: y\r\n" * (FIELD_LIMIT - 1)
+    assert (await exchange([GET[:-2] + fields + b"\r\n"])).sent.startswith(b"HTTP/1.1 200 ")
+    assert (await exchange([GET[:-2] + fields + b"X: y\r\n" * 2], hang_up=False)).sent.startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("length", [10, 200_000])
+async def test_a_sender_waits_while_the_app_does_not_read(length: int) -> None:
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        body = await read_body(receive)
+        assert body is not None
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body"})
+
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % length
+    pieces = [head, *[b"x" * 10_000] * (length // 10_000), b"x" * (length % 10_000)]
+    assert b"x-length: %d" % length in (await exchange(pieces, late)).sent
+
+
+async def test_requests_that_wait_for_the_answer_of_another_are_not_all_read() -> None:
+    seen = await exchange([(GET + POST) * 2000 + LAST])
+    assert seen.sent.count(b"HTTP/1.1 200 OK") == 4001
+
+
+async def test_nothing_is_left_of_what_was_under_way_when_its_client_goes() -> None:
+    async def waiting(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    seen = await exchange([POST[:-1]], waiting, hang_up=False)
+    assert (seen.left_over, seen.sent) == (0, b"")
+
+
+async def test_another_host_than_the_servers_is_not_found() -> None:
+    other = GET.replace(b"Host: a", b"Host: b")
+    seen = await exchange([GET + other + GET], server_names=["a"])
+    assert [line[:3] for line in seen.sent.split(b"HTTP/1.1 ")[1:]] == [b"200", b"404"]
+    assert (await exchange([GET.replace(b"1.1", b"1.0").replace(b"Host: a\r\n", b"")], server_names=["a"])).closed

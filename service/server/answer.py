@@ -1,0 +1,129 @@
+"""Answers as they go over the wire (RFC 9112 §6 and §7)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from service.server.grammar import FIELDS, LENGTH, Headers, options_of
+from service.server.request import Request
+
+_FIELDS_ALONE = re.compile(FIELDS)
+_STATUS_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
+
+
+class Answer:
+    """An answer's bytes: its head goes out with the first part of its content, in one write."""
+
+    __slots__ = ("_chunked", "_head", "_left", "_silent", "_trailers", "begun", "closes", "complete", "request")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.begun = False
+        """Whether a byte of it has gone out."""
+        self.complete = False
+        self.closes = request.closes
+        """Whether the connection ends behind it."""
+        self._head: bytes | None = None
+        self._silent = False  # it has no content, whatever the app sends
+        self._chunked = False
+        self._left: int | None = None  # of its content, when that was announced
+        self._trailers = False
+
+    @property
+    def started(self) -> bool:
+        """Tell whether the app has given its head."""
+        return self._head is not None
+
+    @property
+    def awaits_trailers(self) -> bool:
+        """Tell whether only trailers are missing."""
+        return self._trailers and not self.complete
+
+    def start(self, status: int, headers: Headers, added: Headers, *, trailers: bool = False) -> None:
+        """Take the head: the app's fields, and the server's.
+
+        Raises:
+            ValueError: a name or a value would not stay on its line, a length is none, or it is no final status.
+        """
+        if not 200 <= status <= 999:
+            raise ValueError(f"{status} is no status of an answer")
+        headers = [(name.lower(), value) for name, value in headers if name.lower() != b"transfer-encoding"]
+        lengths = [value for name, value in headers if name == b"content-length"]
+        if len(lengths) > 1 or not all(map(LENGTH.fullmatch, lengths)):
+            raise ValueError("the app's Content-Length is none")
+        if status == 204:  # RFC 9110 §8.6
+            headers = [field for field in headers if field[0] != b"content-length"]
+        self._silent = status in (204, 304) or self.request.method == "HEAD"
+        self._left = int(lengths[0]) if lengths and not self._silent else None
+        self._chunked = self._left is None and not self._silent and self.request.version == "1.1"
+        self._trailers = trailers and self._chunked and self.request.takes_trailers
+        says_close = b"close" in options_of([value for name, value in headers if name == b"connection"])
+        self.closes = self.closes or says_close or not (self._silent or lengths or self._chunked)
+        if self._chunked:
+            headers.append((b"transfer-encoding", b"chunked"))
+        if self.closes and not says_close:
+            headers.append((b"connection", b"close"))
+        elif not self.closes and self.request.version == "1.0":
+            headers.append((b"connection", b"keep-alive"))
+        self._head = head_of(status, [*headers, *added])
+
+    def part(self, content: bytes, *, last: bool) -> bytes:
+        """Return what to send for a part of the content, and for its end if it is the last.
+
+        Raises:
+            ValueError: it is more than was announced, or less.
+        """
+        if self._silent:
+            content = b""
+        elif self._left is not None:
+            self._left -= len(content)
+            if self._left < 0 or (last and self._left):
+                raise ValueError("the app sends another length than its Content-Length says")
+        elif self._chunked:
+            if content:
+                content = b"%x\r\n%b\r\n" % (len(content), content)
+            if last:
+                content += b"0\r\n" if self._trailers else b"0\r\n\r\n"
+        self.complete = last and not self._trailers
+        return self._with_head(content)
+
+    def trailers(self, headers: Headers, *, last: bool) -> bytes:
+        """Return what to send for fields behind the content.
+
+        Raises:
+            ValueError: a name or a value would not stay on its line.
+        """
+        self.complete = last
+        return _fields(headers) + (b"\r\n" if last else b"")
+
+    def early_hint(self, links: Iterable[bytes]) -> bytes:
+        """Return an interim answer with these values of `Link` (RFC 8297); nothing where HTTP/1.0 knows none.
+
+        Raises:
+            ValueError: a value would not stay on its line.
+        """
+        return head_of(103, [(b"link", link) for link in links]) if self.request.version == "1.1" else b""
+
+    def _with_head(self, content: bytes) -> bytes:
+        if self.begun:
+            return content
+        self.begun = True
+        return (self._head or b"") + content
+
+
+def head_of(status: int, headers: Headers) -> bytes:
+    """Return an answer's head.
+
+    Raises:
+        ValueError: a name or a value would not stay on its line.
+    """
+    return (_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status) + _fields(headers) + b"\r\n"
+
+
+def _fields(headers: Headers) -> bytes:
+    fields = b"".join([b"%b: %b\r\n" % field for field in headers])
+    if _FIELDS_ALONE.fullmatch(fields) is None or fields.count(b"\n") != len(headers):
+        raise ValueError("a header of the app would not stay on its line")
+    return fields
