@@ -106,7 +106,7 @@ async def database(database_url: str, emptying: str) -> AsyncIterator[asyncpg.Co
 
 @pytest.fixture
 async def client(app: Edge, database: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:
-    """HTTP without a socket: edge, bridge, Flask and PostgreSQL are the real ones. Answers have to be documented."""
+    """HTTP over sockets of the server's engine, in this process. Answers have to be documented."""
     async with client_of(app) as client:
         yield client
 

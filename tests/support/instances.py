@@ -17,6 +17,7 @@ from service.context import Context
 from service.edge import Edge
 from service.stack import create_asgi
 from tests.support.documentation import documentation_of
+from tests.support.served import OverSockets
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ async def serving(settings: Settings, database_url: str) -> AsyncIterator[Instan
 
 
 def client_of(edge: Edge, *, address: str = "127.0.0.1") -> httpx.AsyncClient:
-    """A client that calls the application without a socket, from this address; its answers have to be documented."""
-    transport = httpx.ASGITransport(cast(Any, edge), raise_app_exceptions=False, client=(address, 50123))
+    """A client of the application on the server's engine, from this address; its answers have to be documented."""
+    transport = OverSockets(edge, (address, 50123))
     hooks = {"response": [documentation_of(document_of(edge)).check]}
     return httpx.AsyncClient(transport=transport, base_url="http://testserver", event_hooks=hooks)
 
