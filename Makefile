@@ -7,11 +7,11 @@ INSTALLED := $(VENV)/.installed
 BROWSER_INSTALLED := $(VENV)/.installed-browser
 REDOCLY := .ci/redocly
 LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.txt tests/browser/requirements.txt \
-	tests/fuzz/requirements.txt
+	tests/fuzz/requirements.txt bench/requirements.txt
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-header
 
-.PHONY: help run test check test-flask test-browser fuzz screenshot lint-openapi openapi bench bench-logins bench-lists bench-search lock install clean
+.PHONY: help run test check test-flask test-browser fuzz screenshot lint-openapi openapi bench bench-logins bench-lists bench-search bench-server lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -49,6 +49,7 @@ lock: $(INSTALLED) ## Write the lock files anew; what is locked stays unless pyp
 	$(LOCK) tests/flask_suite/requirements.in --output-file tests/flask_suite/requirements.txt
 	$(LOCK) tests/browser/requirements.in --output-file tests/browser/requirements.txt
 	$(LOCK) tests/fuzz/requirements.in --output-file tests/fuzz/requirements.txt
+	$(LOCK) bench/requirements.in --output-file bench/requirements.txt
 
 lint-openapi: ## Lint docs/openapi.json with redocly, which needs Node.js 20 or later
 	npm ci --silent --prefix $(REDOCLY)
@@ -69,6 +70,9 @@ bench-lists: $(INSTALLED) ## Measure lists of 10,000,000 rows at depth, or of RO
 
 bench-search: $(INSTALLED) ## Measure searches among 1,000,000 users and as many posts, or among ROWS
 	$(BIN)/python -m bench.search $(if $(ROWS),--rows $(ROWS))
+
+bench-server: $(INSTALLED) ## Measure the server beside stock Hypercorn, uvicorn and Granian, a quarter of an hour
+	$(BIN)/python -m bench.server $(OPTIONS)
 
 install: $(INSTALLED) ## Make the virtual environment
 

@@ -1,0 +1,286 @@
+"""A client that keeps a server busy: a closed loop over keep-alive connections, all on one event loop in one process.
+
+It has to cost less than the servers it measures, hence a buffer that all connections share and heads that are parsed
+once: what is read is done with before anything else is. Only answers with `Content-Length` are understood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import cast
+
+from bench.bare_app import LARGE, SMALL
+
+TIMEOUT_SECONDS = 5
+SWEEP_SECONDS = 0.5
+"""How often time-outs are looked for."""
+AT_ONCE = 50
+"""So many connections are opened at once: a server's backlog has room for 100."""
+RETRY_SECONDS = 0.05
+KNOWN_HEADS = 256
+BUFFER = bytearray(256 * 1024)
+VIEW = memoryview(BUFFER)
+_FIELDS = "Host: 127.0.0.1\r\nUser-Agent: postern-bench\r\nAccept: */*\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A request, whole, and the body of its answer."""
+
+    name: str
+    title: str
+    request: bytes
+    answer: bytes
+
+
+WORKS = {
+    "small": Work("small", "Small answers", f"GET /small HTTP/1.1\r\n{_FIELDS}\r\n".encode(), SMALL),
+    "large": Work("large", "64 KiB answers", f"GET /large HTTP/1.1\r\n{_FIELDS}\r\n".encode(), LARGE),
+    "upload": Work(
+        "upload",
+        "10 KiB uploads",
+        f"POST /upload HTTP/1.1\r\n{_FIELDS}Content-Length: 10240\r\n\r\n".encode() + b"u" * 10240,
+        b"10240",
+    ),
+}
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a run: the seconds that each request took, of all that were answered as expected; what went wrong.
+
+    ``seconds`` is the time from the first request to the last answer, or as long as was asked for if that is longer,
+    ``client_seconds`` the processor time that the client took for it. ``reconnections`` counts the connections that a
+    server closed as HTTP allows: it is no error.
+    """
+
+    latencies: list[float] = field(default_factory=list)
+    errors: int = 0
+    timeouts: int = 0
+    reconnections: int = 0
+    seconds: float = 0.0
+    client_seconds: float = 0.0
+
+
+class Malformed(Exception):
+    """An answer is not what was expected."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One keep-alive connection, with one request under way at most. The load has another when it has ended."""
+
+    __slots__ = ("_closing", "_early", "_load", "_missing", "_place", "_transport", "asked_at")
+
+    def __init__(self, load: Load, place: int) -> None:
+        self._load = load
+        self._place = place  # among the connections of the load
+        self._transport: asyncio.WriteTransport | None = None
+        self._missing = 0  # so many bytes of the body are to come; with 0 it is the head that is
+        self._early = b""  # of a head that has not come to its end
+        self._closing = False  # after this answer
+        self.asked_at = 0.0  # on the clock of `time.perf_counter`; 0 when nothing is under way
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.WriteTransport, transport)
+
+    def ask(self) -> None:
+        transport = self._transport
+        if transport is not None:  # else a new connection is on its way, and asks when it is there
+            self.asked_at = time.perf_counter()
+            transport.write(self._load.work.request)
+
+    def get_buffer(self, _hint: int) -> bytearray:
+        return BUFFER
+
+    def buffer_updated(self, count: int) -> None:
+        try:
+            missing = self._missing - count if self._missing else self._after_head(count)
+            if missing < 0 or not self.asked_at:
+                raise Malformed
+        except Malformed:
+            self._load.outcome.errors += 1
+            self._abandon()
+            return
+        self._missing = missing
+        if not missing and not self._early:
+            self._answered()
+
+    def connection_lost(self, _reason: Exception | None) -> None:
+        if self._transport is not None:  # it was not us
+            self._transport = None
+            if self.asked_at:
+                self._load.outcome.errors += 1
+            else:
+                self._load.outcome.reconnections += 1
+            self._load.replace(self._place)
+
+    def give_up(self) -> None:
+        """Count the request that is under way as timed out, and have another connection go on."""
+        self._load.outcome.timeouts += 1
+        self._abandon()
+
+    def close(self) -> None:
+        """Close it, if it is open."""
+        transport, self._transport = self._transport, None
+        self.asked_at = 0.0
+        if transport is not None:
+            transport.close()
+
+    def _answered(self) -> None:
+        load = self._load
+        load.answered_at = now = time.perf_counter()
+        load.outcome.latencies.append(now - self.asked_at)
+        self.asked_at = 0.0
+        if self._closing:
+            load.outcome.reconnections += 1
+            self.close()
+            load.replace(self._place)
+        elif load.going:
+            self.ask()
+        else:
+            load.rest()
+
+    def _after_head(self, count: int) -> int:
+        """Return how many bytes are to come after those that came now and hold the end of a head, or none."""
+        if self._early or (end := BUFFER.find(b"\r\n\r\n", 0, count)) < 0:
+            self._early += bytes(VIEW[:count])
+            end = self._early.find(b"\r\n\r\n")
+            if end < 0:
+                return 0
+            head, count, self._early = self._early[:end], len(self._early), b""
+        else:
+            head = bytes(VIEW[:end])
+        length, self._closing = self._load.parsed(head)
+        return end + 4 + length - count
+
+    def _abandon(self) -> None:
+        transport, self._transport = self._transport, None
+        self.asked_at = 0.0
+        if transport is not None:
+            transport.abort()
+        self._load.replace(self._place)
+
+
+class Load:
+    """A number of connections to a port of 127.0.0.1, and one kind of work to be asked over them."""
+
+    def __init__(self, port: int, work: Work) -> None:
+        self.work = work
+        self.going = False
+        self.answered_at = 0.0  # the last time
+        self.outcome = Outcome()
+        self._port = port
+        self._connections: list[Connection] = []
+        self._replacing: set[asyncio.Task[None]] = set()
+        self._heads: dict[bytes, tuple[int, bool]] = {}
+        self._under_way = 0  # of those that are waited for
+        self._rested = asyncio.Event()
+
+    async def open(self, count: int) -> Outcome:
+        """Open so many connections, some at a time, with a request over each."""
+        self.outcome = Outcome()
+        for start in range(0, count, AT_ONCE):
+            fresh = [Connection(self, place) for place in range(start, min(start + AT_ONCE, count))]
+            await asyncio.gather(*map(self._connect, fresh))
+            self._connections += fresh
+            for connection in fresh:
+                connection.ask()
+            await self._until_idle()
+        return self.outcome
+
+    async def run(self, seconds: float) -> Outcome:
+        """Ask again and again over all connections for so long, and wait for what is under way then."""
+        self.outcome = outcome = Outcome()
+        began, began_process = time.perf_counter(), time.process_time()
+        self.going = True
+        for connection in self._connections:
+            connection.ask()
+        while (left := began + seconds - time.perf_counter()) > 0:
+            await asyncio.sleep(min(left, SWEEP_SECONDS))
+            self._sweep()
+        self.going = False
+        await self._until_idle()
+        outcome.seconds = max(self.answered_at - began, seconds)
+        outcome.client_seconds = time.process_time() - began_process
+        return outcome
+
+    def close(self) -> None:
+        """Close all connections."""
+        for task in self._replacing:
+            task.cancel()
+        for connection in self._connections:
+            connection.close()
+
+    def replace(self, place: int) -> None:
+        """Connect anew where a connection has ended."""
+        connection = self._connections[place] = Connection(self, place)
+        task = asyncio.get_running_loop().create_task(self._reconnect(connection))
+        self._replacing.add(task)
+        task.add_done_callback(self._replacing.discard)
+        self.rest()
+
+    def rest(self) -> None:
+        """Take notice that a connection that was waited for has nothing under way any more."""
+        self._under_way -= 1
+        if self._under_way <= 0:
+            self._rested.set()
+
+    def parsed(self, head: bytes) -> tuple[int, bool]:
+        """Return the length of the body after this head, and whether the connection ends with it.
+
+        Raises:
+            Malformed: its status is not 200, or its length is not the one that was to come.
+        """
+        known = self._heads.get(head)
+        if known is None:
+            if len(self._heads) >= KNOWN_HEADS:  # the time of day is in them
+                self._heads.clear()
+            known = self._heads[head] = parse(head, len(self.work.answer))
+        return known
+
+    async def _connect(self, connection: Connection) -> None:
+        await asyncio.get_running_loop().create_connection(lambda: connection, "127.0.0.1", self._port)
+
+    async def _reconnect(self, connection: Connection) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(TIMEOUT_SECONDS):
+                    await self._connect(connection)
+                break
+            except OSError:  # a time-out is one, too
+                self.outcome.errors += 1
+                await asyncio.sleep(RETRY_SECONDS)
+        if self.going:
+            connection.ask()
+
+    async def _until_idle(self) -> None:
+        """Wait for the answers to all that is under way: each comes, or is given up in time."""
+        while under_way := sum(connection.asked_at > 0 for connection in self._connections):
+            self._under_way = under_way
+            self._rested.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SWEEP_SECONDS):
+                    await self._rested.wait()
+            self._sweep()
+
+    def _sweep(self) -> None:
+        late = time.perf_counter() - TIMEOUT_SECONDS
+        for connection in self._connections:
+            if 0 < connection.asked_at < late:
+                connection.give_up()
+
+
+def parse(head: bytes, expected_length: int) -> tuple[int, bool]:
+    """Return the body's length that a head says, and whether the connection ends with the answer.
+
+    Raises:
+        Malformed: the status is not 200, or the length another than expected.
+    """
+    status, *lines = head.lower().split(b"\r\n")
+    fields = {name: value.strip() for name, _, value in (line.partition(b":") for line in lines)}
+    if status.split()[1:2] != [b"200"] or fields.get(b"content-length") != str(expected_length).encode():
+        raise Malformed
+    return expected_length, fields.get(b"connection") == b"close" or status.startswith(b"http/1.0")
