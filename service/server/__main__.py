@@ -6,11 +6,9 @@ import argparse
 import sys
 from typing import Any, cast
 
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.utils import NoAppError, load_application
-
 from service.server.config import ServerConfig
 from service.server.run import CannotServe, run
+from service.server.seam import ASGIWrapper, NoAppError, load_application
 
 
 def main() -> int:

@@ -9,9 +9,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
-from hypercorn.config import Config
-
 from service.server.grammar import Headers
+from service.server.seam import Config
 
 Refusal = tuple[int, Headers, bytes]
 """Status, headers and body of an answer."""

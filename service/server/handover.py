@@ -6,8 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hypercorn.asyncio.tcp_server import TCPServer
-from hypercorn.events import Closed
+from service.server.seam import Closed, TCPServer
 
 if TYPE_CHECKING:
     from service.server.connection import Connection

@@ -9,14 +9,9 @@ from random import randint
 from socket import socket
 from typing import Any
 
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.asyncio.lifespan import Lifespan
-from hypercorn.asyncio.statsd import StatsdLogger
-from hypercorn.config import Sockets
-from hypercorn.typing import LifespanState
-
 from service.server.config import ServerConfig
 from service.server.http1 import HTTP1
+from service.server.seam import ASGIWrapper, Lifespan, LifespanState, Sockets, StatsdLogger
 from service.server.worker import Worker
 
 

@@ -8,13 +8,10 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.asyncio.worker_context import WorkerContext
-from hypercorn.typing import LifespanState
-
 from service.server.config import ServerConfig
 from service.server.doorkeeper import Doorkeeper
 from service.server.grammar import Headers
+from service.server.seam import ASGIWrapper, LifespanState, WorkerContext
 
 if TYPE_CHECKING:
     from service.server.connection import Connection
