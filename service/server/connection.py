@@ -50,6 +50,10 @@ class Connection(asyncio.Protocol):
         """Learn that the client has let its time pass."""
         raise NotImplementedError
 
+    def seconds_left(self) -> float | None:
+        """Return how much time the client has to send something; None when nothing is waited for."""
+        raise NotImplementedError
+
     def lost(self) -> None:
         """Learn that the client is gone."""
         raise NotImplementedError
@@ -83,7 +87,7 @@ class Connection(asyncio.Protocol):
             self.took(b"")
         elif self._lingers:
             self._end()
-        return self.transport.get_extra_info("ssl_object") is None  # TLS knows no half of a connection
+        return self.transport.can_write_eof()  # TLS knows no half of a connection
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
@@ -101,7 +105,8 @@ class Connection(asyncio.Protocol):
         writable, self._writable = self._writable, None
         if writable is not None:
             writable.set()
-            self.expect(None)
+            if not self.closed:
+                self.expect(self.seconds_left())
 
     # The app's side
 

@@ -100,6 +100,12 @@ class Exchange:
         if not self.asked and self._task is not None:
             self._task.cancel()
 
+    def seconds_left(self) -> float | None:
+        """Return how much time the client has for the rest of the body; None while the app does not wait for it."""
+        if not self.waits or self._body_due is None:
+            return None
+        return max(0, self._body_due - self._connection.worker.loop.time())
+
     async def _serve(self, line: bytes | None) -> None:
         worker, began = self._connection.worker, time.time()
         try:
@@ -140,21 +146,23 @@ class Exchange:
             self._expect_more()
         if self._news is None:
             self._news = asyncio.Event()
-        await self._news.wait()
+        try:
+            await self._news.wait()
+        finally:
+            self.waits = False
 
     def _expect_more(self) -> None:
         self.waits = True
         if self.request.awaits_continue and not self.answer.begun:
             self.request.awaits_continue = False
             self._connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        now = self._connection.worker.loop.time()
         if self._body_due is None:
-            self._body_due = now + self._connection.worker.config.body_seconds
+            worker = self._connection.worker
+            self._body_due = worker.loop.time() + worker.config.body_seconds
         if not self._connection.is_full:
-            self._connection.expect(max(0, self._body_due - now))
+            self._connection.expect(self.seconds_left())
 
     def _tell(self) -> None:
-        self.waits = False
         news, self._news = self._news, None
         if news is not None:
             news.set()

@@ -167,7 +167,7 @@ class HTTP1(Connection):
         exchange, self._exchange = self._exchange, None
         if self._body is not None:
             self.linger()
-        elif self.worker.draining or (exchange is not None and exchange.answer.closes):
+        elif exchange is None or exchange.answer.closes or self.worker.draining:
             self.close()
         else:
             self.resume_reading()
@@ -199,6 +199,10 @@ class HTTP1(Connection):
             self.transport.abort()
         elif self._exchange is None or self._exchange.waits:
             self._refuse(408)
+
+    def seconds_left(self) -> float | None:
+        """Return how much time there is for the rest of the body that the app waits for."""
+        return self._exchange.seconds_left() if self._exchange is not None else None
 
     def lost(self) -> None:
         """Tell the app that its client has gone."""

@@ -13,6 +13,7 @@ from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config, Sockets
 from hypercorn.events import Closed
+from hypercorn.logging import Logger as HypercornLogger
 from hypercorn.typing import LifespanState
 from hypercorn.utils import (
     LifespanFailureError,
@@ -26,6 +27,7 @@ __all__ = [
     "ASGIWrapper",
     "Closed",
     "Config",
+    "HypercornLogger",
     "Lifespan",
     "LifespanFailureError",
     "LifespanState",

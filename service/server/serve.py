@@ -26,7 +26,8 @@ async def serve(
         LifespanFailureError: the app says that it can't start, or stop.
         LifespanTimeoutError: it says nothing for ``config.startup_timeout`` or ``config.shutdown_timeout`` seconds.
     """
-    config.set_statsd_logger_class(StatsdLogger)
+    if config.statsd_host is not None:
+        config.logger_class = StatsdLogger
     loop, state = asyncio.get_running_loop(), LifespanState({})
     lifespan = Lifespan(app, config, loop, state)
     living = loop.create_task(lifespan.handle_lifespan())
