@@ -11,7 +11,7 @@ LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.tx
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-header
 
-.PHONY: help run test check test-flask test-browser fuzz screenshot lint-openapi openapi bench bench-logins bench-lists bench-search bench-server lock install clean
+.PHONY: help run test check test-flask test-browser test-clients fuzz screenshot lint-openapi openapi bench bench-logins bench-lists bench-search bench-server lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -28,6 +28,9 @@ test-flask: $(INSTALLED) ## Run Flask's own test suite through the bridge
 
 test-browser: $(BROWSER_INSTALLED) ## Try /swagger in Chromium, which has to be installed
 	$(BIN)/python -m pytest tests/browser/swagger_page.py
+
+test-clients: $(INSTALLED) ## Ask the server by curl and through nginx, which have to be installed
+	$(BIN)/python -m pytest tests/clients/by_*.py
 
 screenshot: $(BROWSER_INSTALLED) ## Take docs/swagger.png anew
 	SCREENSHOT=docs/swagger.png $(BIN)/python -m pytest -q tests/browser/swagger_page.py

@@ -16,7 +16,18 @@ _STATUS_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.en
 class Answer:
     """An answer's bytes: its head goes out with the first part of its content, in one write."""
 
-    __slots__ = ("_chunked", "_head", "_left", "_silent", "_trailers", "begun", "closes", "complete", "request")
+    __slots__ = (
+        "_chunked",
+        "_head",
+        "_left",
+        "_says_close",
+        "_silent",
+        "_trailers",
+        "begun",
+        "closes",
+        "complete",
+        "request",
+    )
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -24,8 +35,9 @@ class Answer:
         """Whether a byte of it has gone out."""
         self.complete = False
         self.closes = request.closes
-        """Whether the connection ends behind it."""
-        self._head: bytes | None = None
+        """Whether the connection ends behind it; it says so if that is known when its head goes out."""
+        self._head: bytes | None = None  # without its end
+        self._says_close = False
         self._silent = False  # it has no content, whatever the app sends
         self._chunked = False
         self._left: int | None = None  # of its content, when that was announced
@@ -45,10 +57,13 @@ class Answer:
         """Take the head: the app's fields, and the server's.
 
         Raises:
-            ValueError: a name or a value would not stay on its line, a length is none, or it is no final status.
+            ValueError: a name or a value would not stay on its line, a length is none, or the status is none of a final
+                answer to such a request.
         """
         if not 200 <= status <= 999:
             raise ValueError(f"{status} is no status of an answer")
+        if self.request.method == "CONNECT" and status < 300:
+            raise ValueError("there is no tunnel")
         headers = [(name.lower(), value) for name, value in headers if name.lower() != b"transfer-encoding"]
         lengths = [value for name, value in headers if name == b"content-length"]
         if len(lengths) > 1 or not all(map(LENGTH.fullmatch, lengths)):
@@ -61,13 +76,10 @@ class Answer:
         self._trailers = trailers and self._chunked and self.request.takes_trailers
         says_close = b"close" in options_of([value for name, value in headers if name == b"connection"])
         self.closes = self.closes or says_close or not (self._silent or lengths or self._chunked)
+        self._says_close = says_close
         if self._chunked:
             headers.append((b"transfer-encoding", b"chunked"))
-        if self.closes and not says_close:
-            headers.append((b"connection", b"close"))
-        elif not self.closes and self.request.version == "1.0":
-            headers.append((b"connection", b"keep-alive"))
-        self._head = head_of(status, [*headers, *added])
+        self._head = _beginning_of(status, [*headers, *added])
 
     def part(self, content: bytes, *, last: bool) -> bytes:
         """Return what to send for a part of the content, and for its end if it is the last.
@@ -110,7 +122,12 @@ class Answer:
         if self.begun:
             return content
         self.begun = True
-        return (self._head or b"") + content
+        connection = b""
+        if self.closes and not self._says_close:
+            connection = b"connection: close\r\n"
+        elif not self.closes and self.request.version == "1.0":
+            connection = b"connection: keep-alive\r\n"
+        return b"%b%b\r\n%b" % (self._head or b"", connection, content)
 
 
 def head_of(status: int, headers: Headers) -> bytes:
@@ -119,7 +136,11 @@ def head_of(status: int, headers: Headers) -> bytes:
     Raises:
         ValueError: a name or a value would not stay on its line.
     """
-    return (_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status) + _fields(headers) + b"\r\n"
+    return _beginning_of(status, headers) + b"\r\n"
+
+
+def _beginning_of(status: int, headers: Headers) -> bytes:
+    return (_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status) + _fields(headers)
 
 
 def _fields(headers: Headers) -> bytes:

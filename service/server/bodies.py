@@ -20,6 +20,10 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;" + TOKEN + rb"(?:=(?:" + TOKEN + 
 class Body(Protocol):
     """A request's body on its way in."""
 
+    @property
+    def left(self) -> int | None:
+        """Return how many bytes of it are to come; None where that is not known."""
+
     def take(self, buffer: bytearray) -> tuple[bytes, bool]:
         """Take off the buffer what belongs to the body; return its content, and whether that was all.
 
@@ -34,6 +38,11 @@ class SizedBody:
     def __init__(self, length: int) -> None:
         self._left = length
 
+    @property
+    def left(self) -> int:
+        """Return how many bytes of it are to come."""
+        return self._left
+
     def take(self, buffer: bytearray) -> tuple[bytes, bool]:
         """Take off what has come, and no byte of what stands behind the body."""
         data = _taken(buffer, self._left)
@@ -43,6 +52,8 @@ class SizedBody:
 
 class ChunkedBody:
     """A body in chunks (RFC 9112 §7.1). Extensions and trailers have to be right, and are dropped."""
+
+    left = None
 
     def __init__(self) -> None:
         self._left: int | None = None  # of a chunk's content; None where the next one's size stands

@@ -32,6 +32,7 @@ class Exchange:
         "_on_answered",
         "_on_failed",
         "_parts",
+        "_reads",
         "_scope",
         "_status",
         "_task",
@@ -70,6 +71,7 @@ class Exchange:
         self._parts: list[bytes] = []  # of the body, not taken by the app
         self._unread = 0  # bytes in them
         self._told = False  # that the body is whole
+        self._reads = False  # whether the app has asked for the body
         self._body_due: float | None = None
         self._news: asyncio.Event | None = None
         self._status = 0
@@ -100,6 +102,16 @@ class Exchange:
         if not self.asked and self._task is not None:
             self._task.cancel()
 
+    def leaves_a_beginning(self, *, last: bool) -> bool:
+        """Tell whether it will be clear where the next request begins, when the answer ends now, or goes on.
+
+        A body that the app leaves is read to its end if that is near, and not withheld until `100 Continue`.
+        """
+        if self.whole or self.request.awaits_continue:
+            return self.whole
+        left = self.request.body.left
+        return (left is not None and left <= HIGH_WATER_BYTES) or (self._reads and not last)
+
     def seconds_left(self) -> float | None:
         """Return how much time the client has for the rest of the body; None while the app does not wait for it."""
         if not self.waits or self._body_due is None:
@@ -126,6 +138,7 @@ class Exchange:
 
     async def receive(self) -> dict[str, Any]:
         """Return the next part of the body, or that the client has gone, or has its answer."""
+        self._reads = True
         while True:
             if self._gone or self.answer.complete:
                 return DISCONNECT.copy()
@@ -182,6 +195,8 @@ class Exchange:
             answer.start(self._status, self._headers, added, trailers=message.get("trailers", False))
         elif kind == "http.response.body" and answer.started and not answer.complete:
             last = not message.get("more_body", False)
+            if not answer.begun:
+                answer.closes = answer.closes or not self.leaves_a_beginning(last=last)
             await self._write(answer.part(message.get("body", b""), last=last))
         elif kind == "http.response.trailers" and answer.awaits_trailers:
             last = not message.get("more_trailers", False)

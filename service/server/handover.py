@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from service.server.seam import Closed, TCPServer
+from service.server.seam import Closed, H2Protocol, TCPServer
 
 if TYPE_CHECKING:
     from service.server.connection import Connection
 
 CLOSE_SECONDS = 2
 """How long a connection that is closed waits for its client to take what is left."""
+
+
+class Streams(dict[int, Any]):
+    """The streams of an HTTP/2 connection, of which Hypercorn forgets each with its answer.
+
+    What a client still sends on such a one is dropped: to Hypercorn it is a KeyError, and the end of all others.
+    """
+
+    def __missing__(self, stream_id: int) -> Answered:
+        return Answered()
+
+
+class Answered:
+    """A stream that nobody listens to."""
+
+    async def handle(self, event: object) -> None:
+        """Drop what has come."""
 
 
 class BoundedTCPServer(TCPServer):
@@ -29,6 +46,9 @@ class BoundedTCPServer(TCPServer):
                 await super().run()
 
     async def _read_data(self) -> None:
+        spoken = self.protocol.protocol
+        if isinstance(spoken, H2Protocol):
+            spoken.streams = Streams(spoken.streams)
         try:
             await super()._read_data()
         except asyncio.CancelledError:

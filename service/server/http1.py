@@ -75,6 +75,8 @@ class HTTP1(Connection):
 
     def _begin(self) -> bool:
         """Begin a request; tell whether its head was there."""
+        if self._body is not None and not self._skip(self._body):
+            return False
         request = self._next_request()
         if request is None:
             if self.at_end:
@@ -143,6 +145,15 @@ class HTTP1(Connection):
             self.expect(self.worker.config.head_seconds)
         self._searched = len(buffer)
 
+    def _skip(self, body: Body) -> bool:
+        """Drop what has come of a body that the last request's app has left; tell whether that was all."""
+        _, whole = body.take(self._buffer)
+        if whole:
+            self._body = None
+        elif self.at_end:
+            self.close()
+        return whole
+
     def _go_on(self, exchange: Exchange) -> bool:
         """Hand on what has come of a body; tell whether to look at what stands behind it."""
         if self._body is None:
@@ -165,15 +176,24 @@ class HTTP1(Connection):
     def _answered(self) -> None:
         """Go on to the next request, or close a connection on which no next one would have a clear beginning."""
         exchange, self._exchange = self._exchange, None
-        if self._body is not None:
-            self.linger()
-        elif exchange is None or exchange.answer.closes or self.worker.draining:
-            self.close()
+        if (
+            exchange is None
+            or exchange.answer.closes
+            or self.worker.draining
+            or not exchange.leaves_a_beginning(last=True)
+        ):
+            self._end_behind_answer()
         else:
             self.resume_reading()
             self.expect(self.worker.config.keep_alive_timeout)
             if self._buffer or self.at_end:
                 self._read()
+
+    def _end_behind_answer(self) -> None:
+        if self._body is None:
+            self.close()
+        else:
+            self.linger()
 
     def _refuse(self, status: int) -> None:
         """Answer what is no request, or has no answer, unless an answer has begun; and close."""
@@ -194,7 +214,7 @@ class HTTP1(Connection):
     def overdue(self) -> None:
         """End a connection that is idle, or whose client takes too long to send or to read."""
         if self._exchange is None and not self._buffer:
-            self.close()
+            self._end_behind_answer()
         elif self.is_full:
             self.transport.abort()
         elif self._exchange is None or self._exchange.waits:
@@ -213,7 +233,7 @@ class HTTP1(Connection):
     def drain(self) -> None:
         """Close the connection if no request is under way; else `_answered` does."""
         if self._exchange is None:
-            self.close()
+            self._end_behind_answer()
 
 
 def _line_of(request: Request) -> bytes:

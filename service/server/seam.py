@@ -14,6 +14,7 @@ from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config, Sockets
 from hypercorn.events import Closed
 from hypercorn.logging import Logger as HypercornLogger
+from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.typing import LifespanState
 from hypercorn.utils import (
     LifespanFailureError,
@@ -27,6 +28,7 @@ __all__ = [
     "ASGIWrapper",
     "Closed",
     "Config",
+    "H2Protocol",
     "HypercornLogger",
     "Lifespan",
     "LifespanFailureError",

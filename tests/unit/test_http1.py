@@ -240,14 +240,41 @@ async def test_an_app_that_breaks_off_leaves_no_end_behind_its_answer() -> None:
     assert seen.closed
 
 
-async def test_an_answer_before_the_body_closes_behind_it() -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body", "body": b""})
+async def refusing(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
 
-    seen = await exchange([POST[:-3], b"llo" + GET], app, patient=True)
+
+FAR = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n"
+FOREVER = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+
+
+async def test_the_rest_of_a_body_that_an_app_leaves_is_dropped_where_it_is_small() -> None:
+    seen = await exchange([POST[:-3], b"llo" + LAST], refusing, patient=True)
+    assert seen.sent.count(b"HTTP/1.1 413 ") == 2
+    assert seen.sent.count(b"connection: close") == 1
+
+
+@pytest.mark.parametrize("sent", [FAR, FOREVER, FAR.replace(b"70000", b"7\r\nExpect: 100-continue")])
+async def test_an_answer_before_a_body_whose_end_is_far_says_that_it_closes(sent: bytes) -> None:
+    seen = await exchange([sent, b"0\r\n\r\n" + b"x" * 70_000 + GET], refusing, patient=True)
     assert seen.sent.startswith(b"HTTP/1.1 413 ")
-    assert seen.sent.count(b"HTTP/1.1") == 1
+    assert seen.sent.count(b"connection: close") == seen.sent.count(b"HTTP/1.1") == 1
+    assert seen.closed
+
+
+async def test_an_app_may_answer_while_it_reads() -> None:
+    async def duplex(scope: Any, receive: Any, send: Any) -> None:
+        more = True
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while more:
+            message = await receive()
+            more = message["more_body"]
+            await send({"type": "http.response.body", "body": message["body"], "more_body": more})
+
+    seen = await exchange([FOREVER, b"0\r\n\r\n" + GET], duplex, patient=True)
+    assert seen.sent.count(b"HTTP/1.1 200 OK") == 2
+    assert b"close" not in seen.sent
 
 
 # Trailers and interim answers
@@ -295,17 +322,6 @@ async def test_early_hints_go_before_the_answer_but_not_to_http_1_0() -> None:
     assert old.sent == b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
-async def test_who_waits_to_continue_is_told_so_only_once_the_body_is_asked_for() -> None:
-    async def refusing(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body"})
-
-    waiting = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
-    seen = await exchange([waiting, b"hi"], refusing, patient=True)
-    assert seen.sent.startswith(b"HTTP/1.1 413 ")
-    assert seen.closed
-
-
 # What an app must not do
 
 
@@ -351,6 +367,11 @@ async def test_an_answer_out_of_turn_is_a_500(messages: list[dict[str, Any]]) ->
 
     seen = await exchange([GET + GET], app)
     assert seen.sent == b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+async def test_connect_has_no_tunnel() -> None:
+    seen = await exchange([b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"], answering({"body": b""}))
+    assert seen.sent.startswith(b"HTTP/1.1 500 ")
 
 
 async def test_an_app_may_work_on_behind_its_answer_while_the_next_request_is_served() -> None:
