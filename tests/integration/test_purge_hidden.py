@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 from service.context import Context, open_context
+from service.repositories.expired import PURGE_LOCK
 from service.services import purge
 from tests.conftest import make_settings
 from tests.support.accounts import Account, Accounts
@@ -40,8 +41,10 @@ async def hidden(serve: Serve, url: str, own: asyncpg.Connection) -> Account:
         await things.comments(await things.post(ann), bob, COMMENTS)
         await things.comments(bobs, ann, COMMENTS)
         large = await things.post(bob, comments=COMMENTS)
-        assert (await instance.client.delete(f"/api/posts/{large}", headers=bob.headers)).status_code == 204
-        assert (await instance.client.delete(f"/api/users/{ann.id}", headers=ann.headers)).status_code == 204
+        async with own.transaction():
+            await own.execute("SELECT pg_advisory_xact_lock($1)", PURGE_LOCK)  # the application purges at once
+            assert (await instance.client.delete(f"/api/posts/{large}", headers=bob.headers)).status_code == 204
+            assert (await instance.client.delete(f"/api/users/{ann.id}", headers=ann.headers)).status_code == 204
     return ann
 
 

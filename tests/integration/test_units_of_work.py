@@ -438,7 +438,7 @@ async def test_cancelled_requests_give_clean_connections_back(
         ann = await signed_in(instance, own)
         for milliseconds in range(0, 24, 2):
             tasks = [
-                asyncio.create_task(instance.client.request(method, path, json=body, headers=ann.headers))
+                asyncio.create_task(instance.direct.request(method, path, json=body, headers=ann.headers))
                 for _ in range(4)
             ]
             await asyncio.sleep(milliseconds / 1000)
@@ -459,7 +459,7 @@ async def test_a_request_that_is_cancelled_while_it_waits_for_a_lock_changes_not
         async with own.transaction():
             await own.execute("SELECT * FROM users FOR UPDATE")
             writing = asyncio.create_task(
-                instance.client.patch(f"/api/users/{ann.id}", json={"username": "anna"}, headers=ann.headers)
+                instance.direct.patch(f"/api/users/{ann.id}", json={"username": "anna"}, headers=ann.headers)
             )
             await until_active(own, "%FOR NO KEY UPDATE%")
             writing.cancel()
@@ -487,7 +487,7 @@ async def test_a_commit_under_way_is_not_cut_by_cancellation(serve: Serve, url: 
         ann = await signed_in(instance, own)
         await slow_commits(own, "users")
         writing = asyncio.create_task(
-            instance.client.patch(f"/api/users/{ann.id}", json={"username": "anna"}, headers=ann.headers)
+            instance.direct.patch(f"/api/users/{ann.id}", json={"username": "anna"}, headers=ann.headers)
         )
         await until_active(own, "COMMIT%")
         for _ in range(3):

@@ -25,6 +25,8 @@ class Instance:
     """One process's worth of the service: what a client sees of it, and what it holds."""
 
     client: httpx.AsyncClient
+    direct: httpx.AsyncClient
+    """Calls the application without a socket: a request is cancelled with its caller."""
     context: Context
 
 
@@ -36,8 +38,10 @@ NewDatabase = Callable[[], Awaitable[str]]
 async def serving(settings: Settings, database_url: str) -> AsyncIterator[Instance]:
     """An application with its lifespan open."""
     edge = create_asgi(settings, database_url)
-    async with LifespanManager(cast(Any, edge)), client_of(edge) as client:
-        yield Instance(client, context_of(edge))
+    transport = httpx.ASGITransport(cast(Any, edge), raise_app_exceptions=False)
+    direct = httpx.AsyncClient(transport=transport, base_url="http://testserver")
+    async with LifespanManager(cast(Any, edge)), client_of(edge) as client, direct:
+        yield Instance(client, direct, context_of(edge))
 
 
 def client_of(edge: Edge, *, address: str = "127.0.0.1") -> httpx.AsyncClient:
