@@ -14,18 +14,36 @@ from service.server.seam import ASGIWrapper, NoAppError, load_application
 def main() -> int:
     """Serve until SIGINT or SIGTERM; return the exit status."""
     options = _parser().parse_args()
-    config = cast(ServerConfig, ServerConfig.from_toml(options.config)) if options.config else ServerConfig()
-    config.bind = options.bind or config.bind
-    config.worker_class = options.worker_class or config.worker_class
-    config.accesslog = options.access_log or config.accesslog
-    scheme = "https" if config.ssl_enabled else "http"
     try:
-        wrapped = cast(ASGIWrapper, load_application(f"asgi:{options.app}", config.wsgi_max_body_size))
-        run(cast(Any, wrapped.app), config, on_ready=lambda address: print(f"{scheme}://{address}", flush=True))  # noqa: T201
-    except (CannotServe, NoAppError) as error:
+        config = _config(options)
+        scheme = "https" if config.ssl_enabled else "http"
+        run(_app(options.app), config, on_ready=lambda address: print(f"{scheme}://{address}", flush=True))  # noqa: T201
+    except CannotServe as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+def _config(options: argparse.Namespace) -> ServerConfig:
+    try:
+        config = cast(ServerConfig, ServerConfig.from_toml(options.config)) if options.config else ServerConfig()
+    except (OSError, ValueError) as error:
+        raise CannotServe(f"can't read {options.config}: {error}") from error
+    config.bind = options.bind or config.bind
+    config.worker_class = options.worker_class or config.worker_class
+    config.accesslog = options.access_log or config.accesslog
+    return config
+
+
+def _app(name: str) -> Any:
+    """Return the app of that name, `app` in a module if it says no other."""
+    try:
+        wrapped = load_application(
+            f"asgi:{name}" if ":" in name else f"asgi:{name}:app", ServerConfig.wsgi_max_body_size
+        )
+    except (NoAppError, ModuleNotFoundError, AttributeError) as error:
+        raise CannotServe(f"can't load {name}: {error}") from error
+    return cast(ASGIWrapper, wrapped).app
 
 
 def _parser() -> argparse.ArgumentParser:

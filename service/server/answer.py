@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 
 from service.server.grammar import FIELDS, LENGTH, Headers, options_of
 from service.server.request import Request
+
+PIECE_BYTES = 64 * 1024
+"""Of content: so much goes out at once."""
 
 _FIELDS_ALONE = re.compile(FIELDS)
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
@@ -49,6 +52,11 @@ class Answer:
         return self._head is not None
 
     @property
+    def ends_with_connection(self) -> bool:
+        """Tell whether it has begun and has no end but the connection's, so that breaking off would look whole."""
+        return self.begun and not (self._silent or self._chunked or self._left is not None)
+
+    @property
     def awaits_trailers(self) -> bool:
         """Tell whether only trailers are missing."""
         return self._trailers and not self.complete
@@ -57,13 +65,10 @@ class Answer:
         """Take the head: the app's fields, and the server's.
 
         Raises:
-            ValueError: a name or a value would not stay on its line, a length is none, or the status is none of a final
-                answer to such a request.
+            ValueError: a name or a value would not stay on its line, a length is none, or it is no final status.
         """
         if not 200 <= status <= 999:
             raise ValueError(f"{status} is no status of an answer")
-        if self.request.method == "CONNECT" and status < 300:
-            raise ValueError("there is no tunnel")
         headers = [(name.lower(), value) for name, value in headers if name.lower() != b"transfer-encoding"]
         lengths = [value for name, value in headers if name == b"content-length"]
         if len(lengths) > 1 or not all(map(LENGTH.fullmatch, lengths)):
@@ -81,8 +86,8 @@ class Answer:
             headers.append((b"transfer-encoding", b"chunked"))
         self._head = _beginning_of(status, [*headers, *added])
 
-    def part(self, content: bytes, *, last: bool) -> bytes:
-        """Return what to send for a part of the content, and for its end if it is the last.
+    def parts(self, content: bytes, *, last: bool) -> Iterator[bytes]:
+        """Yield what to send for a part of the content, piece by piece, and for its end if it is the last.
 
         Raises:
             ValueError: it is more than was announced, or less.
@@ -93,13 +98,16 @@ class Answer:
             self._left -= len(content)
             if self._left < 0 or (last and self._left):
                 raise ValueError("the app sends another length than its Content-Length says")
-        elif self._chunked:
-            if content:
-                content = b"%x\r\n%b\r\n" % (len(content), content)
-            if last:
-                content += b"0\r\n" if self._trailers else b"0\r\n\r\n"
-        self.complete = last and not self._trailers
-        return self._with_head(content)
+        for begin in range(0, len(content) or 1, PIECE_BYTES):
+            piece = content[begin : begin + PIECE_BYTES]
+            ends = last and begin + len(piece) == len(content)
+            self.complete = ends and not self._trailers
+            yield self._with_head(self._chunk(piece, ends=ends) if self._chunked else piece)
+
+    def _chunk(self, content: bytes, *, ends: bool) -> bytes:
+        if content:
+            content = b"%x\r\n%b\r\n" % (len(content), content)
+        return content + (b"0\r\n" if self._trailers else b"0\r\n\r\n") if ends else content
 
     def trailers(self, headers: Headers, *, last: bool) -> bytes:
         """Return what to send for fields behind the content.

@@ -36,6 +36,7 @@ class Logger(HypercornLogger):
         """Return what the format of an access line may name."""
         path = ascii(request["raw_path"].decode("latin-1"))[1:-1]
         scope: Any = {**request, "path": path}
+        scope["headers"] = [(name, ascii(value.decode("latin-1"))[1:-1].encode()) for name, value in request["headers"]]
         return super().atoms(scope, response, request_time)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
+from contextlib import suppress
 from typing import Any, cast
 
 from service.server.worker import Worker
@@ -11,6 +13,8 @@ from service.server.worker import Worker
 HIGH_WATER_BYTES = 64 * 1024
 """So much may wait in each direction; then whoever sends has to wait, too."""
 LOW_WATER_BYTES = 16 * 1024
+AT_ONCE_BYTES = 256 * 1024
+"""So much is written to a client that reads as fast before others have a turn."""
 LINGER_SECONDS = 2
 """How long a connection stays for what the client still sends, so that it reads its answer; and how long a closed one
 waits for a client that takes nothing of what is left for it."""
@@ -38,6 +42,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._writable: asyncio.Event | None = None  # there while the write buffer is full
         self._unsent = 0
+        self._at_once = 0  # bytes written since others had a turn
         self._flushed_by = 0.0
 
     # What the protocol that is spoken makes of it
@@ -116,15 +121,22 @@ class Connection(asyncio.Protocol):
         return self._writable is not None
 
     async def write(self, data: bytes) -> None:
-        """Send something, and wait for as long as the client reads too slowly; do nothing when it has gone."""
-        if len(data) > 2 * HIGH_WATER_BYTES:
-            for begin in range(0, len(data), HIGH_WATER_BYTES):
-                await self.write(data[begin : begin + HIGH_WATER_BYTES])
+        """Send something, and wait for as long as the client reads too slowly; drop it when it has gone.
+
+        An app that sends for ever, to a client that reads as fast or to none, lets others have their turns.
+        """
+        if self.closed or self.transport.is_closing():
+            await asyncio.sleep(0)
             return
-        if not self.closed:
-            self.transport.write(data)
+        self.transport.write(data)
+        self._at_once += len(data)
+        if self.at_end:
+            self.expect(self.worker.config.stall_seconds)
         if self._writable is not None:
             await self._writable.wait()
+        elif self._at_once > AT_ONCE_BYTES:
+            self._at_once = 0
+            await asyncio.sleep(0)
 
     def pause_reading(self) -> None:
         """Have the client wait until what it has sent was taken."""
@@ -157,8 +169,17 @@ class Connection(asyncio.Protocol):
             self.closed = self._lingers = True
             self.resume_reading()
             if self.transport.can_write_eof():
-                self.transport.write_eof()
+                with suppress(OSError):  # the client has reset it
+                    self.transport.write_eof()
             self.expect(LINGER_SECONDS)
+
+    def reset(self) -> None:
+        """End the connection so that nobody takes that for the end of what was sent."""
+        with suppress(OSError):  # the client was faster
+            linger_not = struct.pack("ii", 1, 0)
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_not)
+        self.closed = True
+        self.transport.abort()
 
     def forget(self) -> None:
         """Leave the transport to somebody else, or to nobody."""

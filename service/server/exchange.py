@@ -197,7 +197,8 @@ class Exchange:
             last = not message.get("more_body", False)
             if not answer.begun:
                 answer.closes = answer.closes or not self.leaves_a_beginning(last=last)
-            await self._write(answer.part(message.get("body", b""), last=last))
+            for part in answer.parts(message.get("body", b""), last=last):
+                await self._write(part)
         elif kind == "http.response.trailers" and answer.awaits_trailers:
             last = not message.get("more_trailers", False)
             await self._write(answer.trailers(list(message.get("headers", ())), last=last))
@@ -207,8 +208,7 @@ class Exchange:
             raise RuntimeError(f"{kind} at this point of an answer")
 
     async def _write(self, data: bytes) -> None:
-        if not self._gone:
-            await self._connection.write(data)
+        await self._connection.write(b"" if self._gone else data)
         if self.answer.complete and not self._gone:
             self._answered = True
             self._tell()

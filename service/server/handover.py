@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from service.server.seam import Closed, H2Protocol, TCPServer
+from service.server.seam import Closed, H2Protocol, TCPServer, Updated
 
 if TYPE_CHECKING:
     from service.server.connection import Connection
+
+log = logging.getLogger("hypercorn.error")
 
 CLOSE_SECONDS = 2
 """How long a connection that is closed waits for its client to take what is left."""
@@ -35,15 +38,27 @@ class Answered:
 class BoundedTCPServer(TCPServer):
     """Hypercorn's connection, ending when one of its two sides does.
 
-    Hypercorn keeps one that its client has closed until the keep-alive time is over, and waits for ever for a client
-    that has stopped reading.
+    Hypercorn keeps one that its client has closed until the keep-alive time is over, waits for ever for a client that
+    has stopped reading or does not close its side, and lets apps wait for one that has gone.
     """
+
+    _ended = False  # the client has
 
     async def run(self) -> None:
         """Serve the connection until it ends."""
-        if not self.writer.transport.is_closing():  # else there is no address to ask for any more
-            with suppress(asyncio.CancelledError):  # the time to stop is over
-                await super().run()
+        if self.writer.transport.is_closing():  # there is no address to ask for any more
+            return
+        try:
+            await super().run()
+        except* asyncio.CancelledError:  # the time to stop is over
+            pass
+        except* (ValueError, OSError) as errors:  # a path that is no ASCII; TLS that breaks off
+            log.debug("a connection ended: %s", errors)
+
+    async def protocol_send(self, event: object) -> None:
+        """Do what the protocol says; a client that has gone is not idle."""
+        if not (self._ended and isinstance(event, Updated)):
+            await super().protocol_send(event)  # type: ignore[arg-type]  # one of Hypercorn's events
 
     async def _read_data(self) -> None:
         spoken = self.protocol.protocol
@@ -55,10 +70,18 @@ class BoundedTCPServer(TCPServer):
             await self.protocol.handle(Closed())  # before the app is cancelled, whose answer would be a bare 500
             raise
         finally:
+            self._ended = True
+            if isinstance(spoken, H2Protocol):
+                for buffer in tuple(spoken.stream_buffers.values()):
+                    await buffer.close()
             await self.idle_task.stop()
 
+    async def _initiate_server_close(self) -> None:
+        await self.protocol.handle(Closed())
+        await self._close()
+
     async def _close(self) -> None:
-        with suppress(TimeoutError):
+        with suppress(OSError):  # a time-out is one, too, and what TLS says of a client that goes on sending
             async with asyncio.timeout(CLOSE_SECONDS):
                 await super()._close()
         self.writer.transport.abort()

@@ -57,6 +57,8 @@ class HTTP1(Connection):
             "server": address(transport, "sockname"),
         }
         self.expect(self.worker.config.keep_alive_timeout)
+        if self.worker.draining:  # it was shaking hands when the stop began
+            self.close()
 
     def took(self, data: bytes) -> None:
         """Take bytes of requests, none at the end of what the client sends."""
@@ -161,6 +163,8 @@ class HTTP1(Connection):
                 self._buffer.clear()
             elif len(self._buffer) > HIGH_WATER_BYTES:
                 self.pause_reading()
+            if self.at_end:
+                self.expect(self.seconds_left())
             return False
         content, whole = self._body.take(self._buffer)
         if whole:
@@ -207,7 +211,10 @@ class HTTP1(Connection):
         if exchange is not None:
             exchange.leave()
         self._buffer.clear()
-        self.linger()
+        if exchange is not None and exchange.answer.ends_with_connection:
+            self.reset()
+        else:
+            self.linger()
 
     # What happens to it
 
@@ -219,9 +226,16 @@ class HTTP1(Connection):
             self.transport.abort()
         elif self._exchange is None or self._exchange.waits:
             self._refuse(408)
+        elif self.at_end:
+            self.cut()
 
     def seconds_left(self) -> float | None:
-        """Return how much time there is for the rest of the body that the app waits for."""
+        """Return how much time there is for the rest of the body that the app waits for.
+
+        A client that has ended its side may have left: it is waited for as one that does not read.
+        """
+        if self.at_end:
+            return self.worker.config.stall_seconds
         return self._exchange.seconds_left() if self._exchange is not None else None
 
     def lost(self) -> None:

@@ -51,6 +51,8 @@ def run(
     try:
         with asyncio.Runner(loop_factory=_loop_factory(config.worker_class)) as runner:
             runner.run(_serve(app, config, sockets, on_ready, on_stop))
+    except asyncio.CancelledError:  # stopped before it was ready
+        pass
     except (LifespanFailureError, LifespanTimeoutError) as error:
         raise CannotServe(str(error)) from error
     finally:
@@ -65,11 +67,19 @@ async def _serve(
     on_ready: Callable[[str], None],
     on_stop: Callable[[], None],
 ) -> None:
-    stopped = asyncio.Event()
+    stopped, ready = asyncio.Event(), asyncio.Event()
+    serving = asyncio.current_task()
+
+    def on_signal() -> None:
+        stopped.set()
+        if serving is not None and not ready.is_set():
+            serving.cancel()  # the app's start may take long
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
 
     async def stop() -> None:
+        ready.set()
         heap.freeze()
         for sock in (*sockets.insecure_sockets, *sockets.secure_sockets):
             on_ready(repr_socket_addr(sock.family, sock.getsockname()))
@@ -91,6 +101,10 @@ def _engine() -> Callable[..., Any]:
 def _listen(config: ServerConfig) -> Sockets:
     if config.quic_bind:
         raise CannotServe("quic_bind: HTTP/3 is not served here, but by `hypercorn`")
+    try:
+        config.create_ssl_context()
+    except OSError as error:
+        raise CannotServe(f"can't use {config.certfile} and {config.keyfile}: {error}") from error
     try:
         return config.create_sockets()
     except OSError as error:

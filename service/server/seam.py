@@ -12,7 +12,7 @@ from hypercorn.asyncio.statsd import StatsdLogger
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config, Sockets
-from hypercorn.events import Closed
+from hypercorn.events import Closed, Updated
 from hypercorn.logging import Logger as HypercornLogger
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.typing import LifespanState
@@ -38,6 +38,7 @@ __all__ = [
     "Sockets",
     "StatsdLogger",
     "TCPServer",
+    "Updated",
     "WorkerContext",
     "installed",
     "load_application",

@@ -369,11 +369,6 @@ async def test_an_answer_out_of_turn_is_a_500(messages: list[dict[str, Any]]) ->
     assert seen.sent == b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
-async def test_connect_has_no_tunnel() -> None:
-    seen = await exchange([b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"], answering({"body": b""}))
-    assert seen.sent.startswith(b"HTTP/1.1 500 ")
-
-
 async def test_an_app_may_work_on_behind_its_answer_while_the_next_request_is_served() -> None:
     done: list[bytes] = []
 
