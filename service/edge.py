@@ -298,7 +298,7 @@ _OF_THE_SERVER = (NotFound, RequestTimeout, UriTooLong, HeadersTooLarge, Interna
 _BEFORE_THE_APP: dict[int, type[ServiceError]] = {kind.status: kind for kind in _OF_THE_SERVER}
 
 
-def before_the_app(status: int, under_way: bool) -> tuple[int, Headers, bytes]:
+def before_the_app(status: int, under_way: bool, client: str | None = None) -> tuple[int, Headers, bytes]:
     """Return the answer of the server's own: to what is no request, as its HTTP is malformed (400), too slow (408), too
     large (414, 431) or in an unknown coding (501), and to one that got none (500).
 
@@ -308,7 +308,7 @@ def before_the_app(status: int, under_way: bool) -> tuple[int, Headers, bytes]:
     trace = Trace(uuid.uuid4().hex)
     if not under_way:
         current_trace.set(trace)
-        log.info("request", extra={"status": refusal.status})
+        log.info("request", extra={"status": refusal.status, "client": client})
         _requests.labels("other", "none", str(refusal.status)).inc()
     headers = [(b"content-type", b"application/problem+json"), (b"x-request-id", trace.request_id.encode())]
     return refusal.status, headers + SECURITY_HEADERS, refusal.to_json(trace.request_id).encode()

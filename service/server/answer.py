@@ -29,6 +29,8 @@ class Answer:
         "begun",
         "closes",
         "complete",
+        "content_ended",
+        "offers_trailers",
         "request",
     )
 
@@ -36,7 +38,10 @@ class Answer:
         self.request = request
         self.begun = False
         """Whether a byte of it has gone out."""
+        self.content_ended = False
         self.complete = False
+        self.offers_trailers = False
+        """Whether the app has said that trailers come."""
         self.closes = request.closes
         """Whether the connection ends behind it; it says so if that is known when its head goes out."""
         self._head: bytes | None = None  # without its end
@@ -59,7 +64,7 @@ class Answer:
     @property
     def awaits_trailers(self) -> bool:
         """Tell whether only trailers are missing."""
-        return self._trailers and not self.complete
+        return self._trailers and self.content_ended and not self.complete
 
     def start(self, status: int, headers: Headers, added: Headers, *, trailers: bool = False) -> None:
         """Take the head: the app's fields, and the server's.
@@ -84,6 +89,7 @@ class Answer:
         self._says_close = says_close
         if self._chunked:
             headers.append((b"transfer-encoding", b"chunked"))
+        self.offers_trailers = trailers
         self._head = _beginning_of(status, [*headers, *added])
 
     def parts(self, content: bytes, *, last: bool) -> Iterator[bytes]:
@@ -101,6 +107,7 @@ class Answer:
         for begin in range(0, len(content) or 1, PIECE_BYTES):
             piece = content[begin : begin + PIECE_BYTES]
             ends = last and begin + len(piece) == len(content)
+            self.content_ended = ends
             self.complete = ends and not self._trailers
             yield self._with_head(self._chunk(piece, ends=ends) if self._chunked else piece)
 
@@ -152,7 +159,7 @@ def _beginning_of(status: int, headers: Headers) -> bytes:
 
 
 def _fields(headers: Headers) -> bytes:
-    fields = b"".join([b"%b: %b\r\n" % field for field in headers])
+    fields = b"".join([b"%b: %b\r\n" % (name, value) for name, value in headers])
     if _FIELDS_ALONE.fullmatch(fields) is None or fields.count(b"\n") != len(headers):
         raise ValueError("a header of the app would not stay on its line")
     return fields

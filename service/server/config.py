@@ -19,11 +19,11 @@ Refusal = tuple[int, Headers, bytes]
 log = logging.getLogger("hypercorn.access")
 
 
-def problem(status: int, under_way: bool) -> Refusal:
+def problem(status: int, under_way: bool, client: str | None) -> Refusal:
     """Return a problem document (RFC 9457) with a request id, and leave a line in the access log, if there is one."""
     request_id, title = uuid.uuid4().hex, HTTPStatus(status).phrase
     if not under_way:
-        log.info("%d before the app, request id %s", status, request_id)
+        log.info("%s: %d before the app, request id %s", client, status, request_id)
     document = {"type": "about:blank", "title": title, "status": status, "request_id": request_id}
     headers = [(b"content-type", b"application/problem+json"), (b"x-request-id", request_id.encode())]
     return status, headers, json.dumps(document).encode()
@@ -63,11 +63,11 @@ class ServerConfig(Config):
     stall_seconds: float = 60.0
     """For a client to take what an answer has in the write buffer; it is cut off beyond."""
 
-    refuse: Callable[[int, bool], Refusal] = staticmethod(problem)
-    """``refuse(status, under_way)`` returns the whole answer to what does not come to the app, or not to its end.
+    refuse: Callable[[int, bool, str | None], Refusal] = staticmethod(problem)
+    """``refuse(status, under_way, client)`` returns the whole answer to what comes to no app, or not to its end.
 
-    400; 404, for another host than ``server_names``; 408; 414; 431; 501; 500 where the app gave none. A request that is
-    under way has reached the app, which sees its client leave.
+    The status is 400, 404 (another host than ``server_names``), 408, 414, 431 or 501, and 500 where the app gave no
+    answer. What is under way has reached the app, which sees its client leave; ``client`` is an address, or None.
     """
 
     seconds_apart: Mapping[bytes, float] | None = None

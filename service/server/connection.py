@@ -16,10 +16,7 @@ LOW_WATER_BYTES = 16 * 1024
 AT_ONCE_BYTES = 256 * 1024
 """So much is written to a client that reads as fast before others have a turn."""
 LINGER_SECONDS = 2
-"""How long a connection stays for what the client still sends, so that it reads its answer; and how long a closed one
-waits for a client that takes nothing of what is left for it."""
-FLUSH_SECONDS = 30
-"""How long it waits for a client that takes a little now and then."""
+"""How long a connection stays for what the client still sends, so that it reads its answer."""
 
 
 class Connection(asyncio.Protocol):
@@ -43,7 +40,6 @@ class Connection(asyncio.Protocol):
         self._writable: asyncio.Event | None = None  # there while the write buffer is full
         self._unsent = 0
         self._at_once = 0  # bytes written since others had a turn
-        self._flushed_by = 0.0
 
     # What the protocol that is spoken makes of it
 
@@ -144,6 +140,11 @@ class Connection(asyncio.Protocol):
             self._paused = True
             self.transport.pause_reading()
 
+    @property
+    def is_paused(self) -> bool:
+        """Tell whether the client waits, and may have sent what nobody has read."""
+        return self._paused
+
     def resume_reading(self) -> None:
         """Take more from the client."""
         if self._paused and not self.transport.is_closing():
@@ -194,14 +195,13 @@ class Connection(asyncio.Protocol):
         self._lingers = False
         self.transport.close()
         self._unsent = self.transport.get_write_buffer_size()
-        self._flushed_by = self.worker.loop.time() + FLUSH_SECONDS
-        self.expect(LINGER_SECONDS)
+        self.expect(self.worker.config.stall_seconds)
 
     def _wait_for_the_rest(self) -> None:
         unsent, before = self.transport.get_write_buffer_size(), self._unsent
-        if unsent < before and self.worker.loop.time() < self._flushed_by:
+        if unsent < before:
             self._unsent = unsent
-            self.expect(LINGER_SECONDS)
+            self.expect(self.worker.config.stall_seconds)
         else:
             self.transport.abort()
 

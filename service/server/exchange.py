@@ -34,14 +34,15 @@ class Exchange:
         "_parts",
         "_reads",
         "_scope",
+        "_sending",
         "_status",
         "_task",
         "_told",
         "_unread",
+        "_waiting",
         "answer",
         "asked",
         "request",
-        "waits",
         "whole",
     )
 
@@ -59,8 +60,6 @@ class Exchange:
         """Whether the app has been called."""
         self.whole = False
         """Whether all of the request's body has come."""
-        self.waits = False
-        """Whether the app waits for more of it."""
         self._connection = connection
         self._on_answered = on_answered
         self._on_failed = on_failed
@@ -71,11 +70,18 @@ class Exchange:
         self._parts: list[bytes] = []  # of the body, not taken by the app
         self._unread = 0  # bytes in them
         self._told = False  # that the body is whole
+        self._waiting = 0  # calls of `receive` that wait
         self._reads = False  # whether the app has asked for the body
         self._body_due: float | None = None
         self._news: asyncio.Event | None = None
+        self._sending = asyncio.Lock()
         self._status = 0
         self._headers: Headers = []
+
+    @property
+    def waits(self) -> bool:
+        """Tell whether the app waits for more of the request's body."""
+        return self._waiting > 0 and not self.whole
 
     def begin(self, scope: dict[str, Any], line: bytes | None) -> None:
         """Call the app, after waiting in the doorkeeper's line of that name, if there is one."""
@@ -90,14 +96,14 @@ class Exchange:
             if self._unread > HIGH_WATER_BYTES:
                 self._connection.pause_reading()
         self.whole = whole
-        if self.waits:
-            if whole:
-                self._connection.expect(None)
-            self._tell()
+        if whole and self.waits and not self._connection.is_full:
+            self._connection.expect(None)
+        self._tell()
 
-    def leave(self) -> None:
-        """Learn that nobody is there to be answered."""
+    def leave(self, status: int = 0) -> None:
+        """Learn that nobody is there to be answered, or that somebody else has done so, with this status."""
         self._gone = True
+        self._status = self._status or status
         self._tell()
         if not self.asked and self._task is not None:
             self._task.cancel()
@@ -155,6 +161,7 @@ class Exchange:
         return {"type": "http.request", "body": body, "more_body": not self.whole}
 
     async def _until_news(self) -> None:
+        self._waiting += 1
         if not self.whole:
             self._expect_more()
         if self._news is None:
@@ -162,10 +169,9 @@ class Exchange:
         try:
             await self._news.wait()
         finally:
-            self.waits = False
+            self._waiting -= 1
 
     def _expect_more(self) -> None:
-        self.waits = True
         if self.request.awaits_continue and not self.answer.begun:
             self.request.awaits_continue = False
             self._connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -183,17 +189,28 @@ class Exchange:
     async def send(self, message: Any) -> None:
         """Take a part of the answer; wait when the client reads more slowly than the app sends.
 
+        One that is cancelled meanwhile is the end of the answer: a part of it may be missing.
+
         Raises:
             ValueError: it can't be sent: a field that would not stay on its line, another length than announced.
             RuntimeError: it is not its turn.
         """
+        async with self._sending:
+            try:
+                await self._send(message)
+            except asyncio.CancelledError:
+                if not (self._answered or self._gone):
+                    self._on_failed(500)
+                raise
+
+    async def _send(self, message: Any) -> None:
         kind, answer = message["type"], self.answer
         if kind == "http.response.start" and not answer.started:
             self._status, self._headers = message["status"], list(message.get("headers", ()))
             added = self._connection.worker.headers()
             answer.closes = answer.closes or self._connection.worker.draining
             answer.start(self._status, self._headers, added, trailers=message.get("trailers", False))
-        elif kind == "http.response.body" and answer.started and not answer.complete:
+        elif kind == "http.response.body" and answer.started and not answer.content_ended:
             last = not message.get("more_body", False)
             if not answer.begun:
                 answer.closes = answer.closes or not self.leaves_a_beginning(last=last)
@@ -202,6 +219,8 @@ class Exchange:
         elif kind == "http.response.trailers" and answer.awaits_trailers:
             last = not message.get("more_trailers", False)
             await self._write(answer.trailers(list(message.get("headers", ())), last=last))
+        elif kind == "http.response.trailers" and answer.complete and answer.offers_trailers:
+            pass  # to a client that takes none
         elif kind == "http.response.early_hint" and not answer.started:
             await self._write(answer.early_hint(message["links"]))
         elif not self._gone:

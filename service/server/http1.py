@@ -12,7 +12,7 @@ from service.server.connection import HIGH_WATER_BYTES, Connection, address
 from service.server.exchange import Exchange, scope_of
 from service.server.grammar import Malformed
 from service.server.handover import hand_over
-from service.server.request import Request, end_of_head, parse
+from service.server.request import Request, end_of_head, handshake_of, parse
 from service.server.worker import Worker
 
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -123,7 +123,7 @@ class HTTP1(Connection):
         if names and (request.host or b"").decode() not in names:
             raise Malformed(404)
         if request.asks_for_websocket and end == len(buffer):  # whoever waits for no answer asks for none
-            hand_over(self, head)
+            hand_over(self, handshake_of(request))
             return None
         del buffer[:end]
         self._searched = self._empty_lines = 0
@@ -194,22 +194,23 @@ class HTTP1(Connection):
                 self._read()
 
     def _end_behind_answer(self) -> None:
-        if self._body is None:
-            self.close()
-        else:
+        if self._body is not None or self.is_paused or (self._buffer and not self._last):
             self.linger()
+        else:
+            self.close()
 
     def _refuse(self, status: int) -> None:
         """Answer what is no request, or has no answer, unless an answer has begun; and close."""
         exchange, self._exchange = self._exchange, None
         if exchange is None or not exchange.answer.begun:
-            status, headers, content = self.worker.config.refuse(status, exchange is not None and exchange.asked)
+            client, under_way = self._of_connection.get("client"), exchange is not None and exchange.asked
+            status, headers, content = self.worker.config.refuse(status, under_way, client[0] if client else None)
             closing = [(b"content-length", b"%d" % len(content)), (b"connection", b"close")]
             head = head_of(status, [*headers, *closing, *self.worker.headers()])
             asked_for_head = exchange.request.method == "HEAD" if exchange else self._buffer.startswith(b"HEAD ")
             self.transport.write(head if asked_for_head else head + content)
         if exchange is not None:
-            exchange.leave()
+            exchange.leave(status)
         self._buffer.clear()
         if exchange is not None and exchange.answer.ends_with_connection:
             self.reset()

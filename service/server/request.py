@@ -162,11 +162,19 @@ def _coded(codings: bytes) -> ChunkedBody:
     raise Malformed(501 if well_formed else 400)
 
 
+def handshake_of(request: Request) -> bytes:
+    """Return the head of a request for a WebSocket, written anew, so that whoever reads it next reads the same."""
+    kept = [field for field in request.headers if field[0] != b"connection"]
+    fields = b"".join([b"%b: %b\r\n" % field for field in kept])
+    return b"GET %b HTTP/1.1\r\n%bconnection: upgrade\r\nupgrade: websocket\r\n\r\n" % (request.target, fields)
+
+
 def _asks_for_websocket(method: bytes, options: list[bytes], ruling: dict[bytes, list[bytes]]) -> bool:
     """Tell whether it is the whole of a WebSocket's handshake (RFC 6455 §4.2.1): what else upgrades is ignored."""
     return (
         method == b"GET"
         and b"upgrade" in options
+        and len(ruling[b"connection"]) == 1
         and [value.lower() for value in ruling[b"upgrade"]] == [b"websocket"]
         and ruling.get(b"sec-websocket-version") == [b"13"]
         and len(ruling.get(b"sec-websocket-key", ())) == 1

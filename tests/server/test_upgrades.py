@@ -51,6 +51,8 @@ def test_the_preface_of_http_2_is_refused_behind_a_request(server: Running) -> N
         ("Upgrade: websocket", KEY, VERSION),
         ("Connection: Upgrade", KEY, VERSION),
         ("Connection: keep-alive", "Upgrade: websocket", KEY, VERSION),
+        (*UPGRADE, "Connection: x", KEY, VERSION),
+        ("Connection: x", *UPGRADE, KEY, VERSION),
     ],
     ids=lambda lines: "; ".join(line for line in lines if line not in UPGRADE)[:40],
 )

@@ -39,7 +39,7 @@ class Seen:
 def config(server_names: list[str]) -> ServerConfig:
     made = ServerConfig()
     made.server_names = server_names
-    made.refuse = lambda status, under_way: (status, [], b"")
+    made.refuse = lambda status, under_way, client: (status, [], b"")
     made.include_date_header = made.include_server_header = False
     made.h11_max_incomplete_size = made.target_limit_bytes = HEAD_LIMIT
     made.field_limit = FIELD_LIMIT

@@ -241,14 +241,14 @@ def test_a_request_that_is_none_gets_the_answer_that_others_get(
 ) -> None:
     caplog.set_level("INFO", "postern.access")
     wire = Wire()
-    sent_status, headers, body = before_the_app(status, under_way=False)
+    sent_status, headers, body = before_the_app(status, under_way=False, client="192.0.2.7")
     wire.sent = [{"status": sent_status, "headers": headers}]
     document = json.loads(body)
     assert (sent_status, document["code"]) == (status, code)
     assert header_values(wire, b"x-request-id") == [document["request_id"].encode()]
     assert wire.header(b"content-type") == b"application/problem+json"
     assert wire.header(b"x-content-type-options") == b"nosniff"
-    assert [line["status"] for line in access_lines(caplog)] == [status]
+    assert [(line["status"], line["client"]) for line in access_lines(caplog)] == [(status, "192.0.2.7")]
 
 
 def test_a_request_that_breaks_off_leaves_its_line_to_the_exchange(caplog: pytest.LogCaptureFixture) -> None:

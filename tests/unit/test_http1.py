@@ -33,9 +33,11 @@ def cut(stream: bytes, places: list[int]) -> list[bytes]:
 
 
 @settings(max_examples=1500, deadline=None)
-@given(STREAMS, st.lists(st.integers(0, 2000), max_size=12))
-async def test_any_bytes_cut_anywhere_give_what_the_whole_gives(stream: bytes, places: list[int]) -> None:
-    whole, pieces = await exchange([stream]), await exchange(cut(stream, places))
+@given(STREAMS, st.lists(st.integers(0, 2000), max_size=12), st.booleans())
+async def test_any_bytes_cut_anywhere_give_what_the_whole_gives(
+    stream: bytes, places: list[int], patient: bool
+) -> None:
+    whole, pieces = await exchange([stream]), await exchange(cut(stream, places), patient=patient)
     assert (pieces.requests, pieces.sent, pieces.closed) == (whole.requests, whole.sent, whole.closed)
 
 
@@ -306,6 +308,75 @@ async def test_a_trailer_that_would_not_stay_on_its_line_ends_the_connection() -
     seen = await exchange([TRAILING + GET], trailing({"headers": [(b"x", b"a\r\ny: b")]}))
     assert seen.sent.endswith(b"0\r\n")
     assert seen.closed
+
+
+@pytest.mark.parametrize("sent", [TRAILING.replace(b"GET", b"HEAD"), GET])
+async def test_trailers_that_nobody_takes_are_no_fault_of_the_app(sent: bytes) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
+        await send({"type": "http.response.body", "body": b"ab"})
+        await send({"type": "http.response.trailers", "headers": [(b"x", b"y")]})
+        ended.append(scope["method"])
+
+    ended: list[str] = []
+    seen = await exchange([sent], app)
+    assert b"x: y" not in seen.sent
+    assert len(ended) == 1
+
+
+@pytest.mark.parametrize("kind", ["http.response.trailers", "http.response.body"])
+async def test_what_comes_before_or_behind_its_turn_is_not_sent(kind: str) -> None:
+    late = {"type": kind, "headers": [(b"x", b"y")], "body": b"cd", "more_trailers": True}
+
+    async def early(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
+        if kind == "http.response.body":
+            await send({"type": "http.response.body", "body": b"ab"})
+        await send(late)
+
+    seen = await exchange([TRAILING + GET], early)
+    assert b"x: y" not in seen.sent
+    assert b"cd" not in seen.sent
+    assert seen.closed
+
+
+async def test_tasks_of_an_app_that_send_at_once_do_not_mix_their_parts() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        parts = [{"type": "http.response.body", "body": letter * 300_000, "more_body": True} for letter in (b"a", b"b")]
+        await asyncio.gather(*map(send, parts))
+        await send({"type": "http.response.body"})
+
+    seen = await exchange([GET + LAST], app)
+    assert seen.sent.count(b"HTTP/1.1 200 OK") == 2
+    assert seen.sent.index(b"b" * 60_000) > seen.sent.index(b"a" * 37_000 + b"\r\n")
+
+
+async def test_a_part_that_is_cancelled_ends_its_connection() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"900000")]})
+        sending = asyncio.create_task(send({"type": "http.response.body", "body": b"a" * 900_000}))
+        await asyncio.sleep(0)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+
+    seen = await exchange([GET + GET], app)
+    assert seen.sent.count(b"HTTP/1.1") == 1
+    assert len(seen.sent) < 900_000
+    assert seen.closed
+
+
+async def test_of_two_that_wait_for_the_body_one_may_stop_waiting() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        stopped = asyncio.create_task(receive())
+        reading = asyncio.create_task(read_body(receive))
+        await asyncio.sleep(0)
+        stopped.cancel()
+        body = await reading or b""
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    assert b"hello" in (await exchange([POST[:-5], b"hello"], app, patient=True)).sent
 
 
 async def hinting(scope: Any, receive: Any, send: Any) -> None:
