@@ -6,9 +6,11 @@ import argparse
 import sys
 from typing import Any, cast
 
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.utils import NoAppError, load_application
+
 from service.server.config import ServerConfig
 from service.server.run import CannotServe, run
-from service.server.seam import ASGIWrapper, NoAppError, load_application
 
 
 def main() -> int:
@@ -16,12 +18,16 @@ def main() -> int:
     options = _parser().parse_args()
     try:
         config = _config(options)
-        scheme = "https" if config.ssl_enabled else "http"
-        run(_app(options.app), config, on_ready=lambda address: print(f"{scheme}://{address}", flush=True))  # noqa: T201
+        scheme = "https://" if config.ssl_enabled else "http://"
+        run(_app(options.app), config, on_ready=lambda address: _announce(scheme, address))
     except CannotServe as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+def _announce(scheme: str, address: str) -> None:
+    print(address if address.startswith("unix:") else scheme + address, flush=True)  # noqa: T201
 
 
 def _config(options: argparse.Namespace) -> ServerConfig:

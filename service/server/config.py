@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from hypercorn.config import Config
+from hypercorn.logging import Logger as HypercornLogger
+
 from service.server.grammar import Headers
-from service.server.seam import Config, HypercornLogger
 
 Refusal = tuple[int, Headers, bytes]
 """Status, headers and body of an answer."""

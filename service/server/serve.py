@@ -9,9 +9,11 @@ from random import randint
 from socket import socket
 from typing import Any
 
+from hypercorn.config import Sockets
+
 from service.server.config import ServerConfig
 from service.server.http1 import HTTP1
-from service.server.seam import ASGIWrapper, Lifespan, LifespanState, Sockets, StatsdLogger
+from service.server.seam import ASGIWrapper, Lifespan, LifespanState, StatsdLogger
 from service.server.worker import Worker
 
 
