@@ -194,7 +194,15 @@ class HTTP1(Connection):
                 self._read()
 
     def _end_behind_answer(self) -> None:
-        if self._body is not None or self.is_paused or (self._buffer and not self._last):
+        """Close the connection, though the client may still send; over TLS it would have to wait for the end."""
+        if self._body is not None or self.is_paused or self.transport.can_write_eof():
+            self.linger()
+        else:
+            self.close()
+
+    def _end_idle(self) -> None:
+        """Close a connection on which no request is under way."""
+        if self._body is not None or self._buffer:
             self.linger()
         else:
             self.close()
@@ -222,7 +230,7 @@ class HTTP1(Connection):
     def overdue(self) -> None:
         """End a connection that is idle, or whose client takes too long to send or to read."""
         if self._exchange is None and not self._buffer:
-            self._end_behind_answer()
+            self._end_idle()
         elif self.is_full:
             self.transport.abort()
         elif self._exchange is None or self._exchange.waits:
@@ -248,7 +256,7 @@ class HTTP1(Connection):
     def drain(self) -> None:
         """Close the connection if no request is under way; else `_answered` does."""
         if self._exchange is None:
-            self._end_behind_answer()
+            self._end_idle()
 
 
 def _line_of(request: Request) -> bytes:
