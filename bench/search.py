@@ -75,8 +75,7 @@ class Bench:
         taken, found, answer = Taken([], [], []), None, None
         for round_number in range(-WARM_UP, ROUNDS):
             began, used = time.perf_counter(), self._processor()
-            async with self._context.reading() as reading:
-                found = await ask(reading)
+            found = await ask(self._context.reading)
             repository, used = 1000 * (time.perf_counter() - began), self._processor() - used
             http, answer = self._client.get(target)
             if round_number >= 0:
@@ -114,12 +113,11 @@ def seed(there: Served, rows: int) -> None:
 
 async def rare_place(context: Context) -> str:
     """Return a word that a few posts have."""
-    async with context.reading() as reading:
-        for number in range(0, vocabulary.PLACES, 97):
-            place = vocabulary.place(number)
-            found = await reading.posts.part(NEWEST, search=place)
-            if found.total in range(1, 6):
-                return place
+    for number in range(0, vocabulary.PLACES, 97):
+        place = vocabulary.place(number)
+        found = await context.reading.posts.part(NEWEST, search=place)
+        if found.total in range(1, 6):
+            return place
     raise AssertionError("no place is rare")
 
 

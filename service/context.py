@@ -14,12 +14,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.config import Settings
+from service.errors import ServiceError
 from service.keys import configured_keys
 from service.models import SCHEMA_HEAD
 from service.passwords import PasswordHasher
 from service.repositories.engine import create_engine
-from service.repositories.refusals import refusal
-from service.repositories.unit_of_work import Counting, Maintaining, Reading, RepeatingSession, UnitOfWork
+from service.repositories.rates import Rates
+from service.repositories.reads import Alone, Together
+from service.repositories.unit_of_work import Maintaining, Reading, UnitOfWork
 from service.seals import Seals
 from service.tokens import TokenCodec
 
@@ -34,7 +36,9 @@ class Context:
 
     settings: Settings
     engine: AsyncEngine
-    autocommit_engine: AsyncEngine
+    alone: Alone
+    reading: Reading
+    rates: Rates
     tokens: TokenCodec
     passwords: PasswordHasher
     seals: Seals
@@ -44,17 +48,9 @@ class Context:
         """Begin nothing yet: the transaction starts with its first statement."""
         return UnitOfWork(self.engine)
 
-    def reading(self) -> Reading:
-        """Return a unit of work for statements that only read."""
-        return Reading(self.autocommit_engine)
-
-    def counting(self) -> Counting:
-        """Return a unit of work for statements that count."""
-        return Counting(self.autocommit_engine)
-
     def maintaining(self) -> Maintaining:
         """Return a unit of work for statements that put the tables in order."""
-        return Maintaining(self.autocommit_engine)
+        return Maintaining(self.engine)
 
     async def schema_version(self) -> str:
         """Ask the database for its migration; empty when there was none yet.
@@ -63,13 +59,10 @@ class Context:
             NotReady: it does not answer, or refuses us.
         """
         try:
-            async with RepeatingSession(self.autocommit_engine) as session:
-                exists = (await session.execute(text("SELECT to_regclass('alembic_version')"))).scalar_one()
-                found = await session.execute(text("SELECT version_num FROM alembic_version")) if exists else None
-                return (found.scalar_one_or_none() if found else None) or ""
-        except Exception as error:
-            if refusal(error) is None:
-                raise
+            ((exists,),) = await self.alone.rows(text("SELECT to_regclass('alembic_version')"))
+            found = await self.alone.rows(text("SELECT version_num FROM alembic_version")) if exists else ()
+            return found[0][0] if found else ""
+        except ServiceError as error:
             raise NotReady("no database: check DATABASE_URL (host, user, password, name), and that it runs") from error
 
     async def check_schema(self) -> None:
@@ -96,11 +89,14 @@ async def open_context(settings: Settings, database_url: str) -> AsyncIterator[C
         queue=settings.hash_queue,
         wait_seconds=settings.hash_wait_seconds,
     )
+    alone, together = Alone(engine), Together(engine)
     try:
         yield Context(
             settings=settings,
             engine=engine,
-            autocommit_engine=engine.execution_options(isolation_level="AUTOCOMMIT"),
+            alone=alone,
+            reading=Reading(together),
+            rates=Rates(alone),
             tokens=token_codec(settings),
             passwords=passwords,
             seals=Seals([secret.get_secret_value().encode(errors="surrogateescape") for secret in settings.secrets()]),
@@ -108,6 +104,7 @@ async def open_context(settings: Settings, database_url: str) -> AsyncIterator[C
         )
     finally:
         passwords.close()
+        await together.close()
         await engine.dispose()
 
 

@@ -59,8 +59,7 @@ async def log_out(principal: Principal) -> Message:
 @returns(SessionList)
 async def list_sessions(principal: Principal) -> SessionList:
     """List one's own sessions, newest first."""
-    async with get_context().reading() as reading:
-        alive = await reading.sessions.alive_of(principal.id)
+    alive = await get_context().reading.sessions.alive_of(principal.id)
     return SessionList(sessions=[SessionView.of(session, current=principal.session_id) for session in alive])
 
 

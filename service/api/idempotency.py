@@ -46,8 +46,7 @@ def idempotent(reply: Callable[[Any], Reply]) -> Callable[[View], View]:
             once = _once(body, arguments.get("principal"), rendered)
             try:
                 if once is not ALWAYS:
-                    async with get_context().reading() as reading:
-                        await once.look(reading.answers)
+                    await once.look(get_context().reading.answers)
                 return reply(await view(body=body, once=once, **arguments))
             except AlreadyAnswered as again:
                 return _replayed(again.answer)

@@ -102,9 +102,8 @@ async def _with_context(settings: Settings, url: str, work: Callable[[Context], 
 
 async def _with_an_admin(context: Context) -> None:
     """See to it that there is an admin to log in as, on a database that is nobody else's."""
-    async with context.reading() as reading:
-        if await reading.users.has_admin():
-            return
+    if await context.reading.users.has_admin():
+        return
     password = secrets.token_urlsafe(12)
     await users.register(context, username="admin", email="admin@example.com", password=password, role="admin")
     say(f"admin made: email admin@example.com, password {password}  (shown this once)")

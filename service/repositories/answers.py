@@ -10,10 +10,10 @@ from typing import Any, cast
 from sqlalchemy import ARRAY, BigInteger, DateTime, Table, func, select
 from sqlalchemy import cast as cast_sql
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import KeptAnswer
 from service.repositories.hidden import HIDDEN_USERS
+from service.repositories.reads import Reader, Writer
 
 _TABLE = cast(Table, KeptAnswer.__table__)
 _C = _TABLE.c
@@ -30,21 +30,19 @@ class Answer:
     etag: str
 
 
-class AnswerReader:
+class AnswerReader(Reader):
     """What can be asked of the collection."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
 
     async def find(self, scopes: Sequence[bytes]) -> tuple[bytes, Answer] | None:
         """Return the digest of the request and the answer that are kept under one of these scopes."""
         statement = select(_C.request, _C.status, _C.body, _C.location, _C.etag)
         alive = _C.expires_at > _NOW, _C.user_id.not_in(HIDDEN_USERS)
-        row = (await self._session.execute(statement.where(_C.scope.in_(scopes), *alive))).first()
-        return (row.request, Answer(row.status, row.body, row.location, row.etag)) if row else None
+        for row in await self._reads.rows(statement.where(_C.scope.in_(scopes), *alive)):
+            return row.request, Answer(row.status, row.body, row.location, row.etag)
+        return None
 
 
-class Answers(AnswerReader):
+class Answers(AnswerReader, Writer):
     """What can be done to the collection, inside a transaction."""
 
     async def try_lock(self, scopes: Sequence[bytes]) -> bool:

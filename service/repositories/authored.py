@@ -6,18 +6,15 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Executable, FromClause, Row, Select, Table, select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import User
+from service.repositories.reads import Writer
 
 USERS = cast(Table, User.__table__)
 
 
-class AuthoredReader:
-    """A collection whose rows are found by statements for one of them."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
+class AuthoredWriter(Writer):
+    """A collection inside a transaction, whose rows are found by statements for one of them."""
 
     async def _one(self, statement: Executable, **values: Any) -> Row[Any] | None:
         """Return the row that the statement selects, if there is one."""

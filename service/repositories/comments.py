@@ -6,31 +6,32 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, cast
 
-from sqlalchemy import Row, Table, Text, Uuid, bindparam, delete, insert, select, update
+from sqlalchemy import BigInteger, Row, Select, Table, Text, Uuid, bindparam, delete, insert, select, update
 
 from service.models import Comment, Post
 from service.paging import Listing, Part
-from service.repositories.authored import USERS, AuthoredReader, stored, with_author
+from service.repositories.authored import USERS, AuthoredWriter, stored, with_author
 from service.repositories.hidden import HIDDEN_USERS
 from service.repositories.lists import Collection
+from service.repositories.reads import PointRead, Reader
 
 _TABLE, _POSTS = cast(Table, Comment.__table__), cast(Table, Post.__table__)
 _C, _P, _U = _TABLE.c, _POSTS.c, USERS.c
 
 
-class CommentReader(AuthoredReader):
+class CommentReader(Reader):
     """What can be asked of the collection. Rows have the columns of a comment, and ``author``, the username."""
 
     async def get(self, post_id: uuid.UUID, comment_id: int) -> Row[Any] | None:
         """Return the comment with this id, if it is on this post."""
-        return await self._one(_WITH_ID, post_id=post_id, comment_id=comment_id)
+        return await self._reads.row(_BY_ID, post_id, comment_id)
 
     async def part(self, post_id: uuid.UUID, part: Part) -> Listing[Row[Any]] | None:
         """Return a part of a post's comments; None when there is no such post."""
-        return await _LIST.part(self._session, part, post_id=post_id)
+        return await _LIST.part(self._reads, part, post_id=post_id)
 
 
-class Comments(CommentReader):
+class Comments(CommentReader, AuthoredWriter):
     """What can be done to the collection, inside a transaction."""
 
     async def add(self, post_id: uuid.UUID, *, author_id: int, body: str) -> Row[Any] | None:
@@ -55,13 +56,18 @@ class Comments(CommentReader):
 # Statements that every request runs are built once: to build one anew takes as long as to run it.
 
 _ON_POST = _C.post_id == bindparam("post_id", type_=Uuid)
-_POST = (_P.id == bindparam("post_id", type_=Uuid), ~_P.is_removed, _P.author_id.not_in(HIDDEN_USERS))
+_IN_SIGHT = (~_P.is_removed, _P.author_id.not_in(HIDDEN_USERS))
+_POST = (_P.id == bindparam("post_id", type_=Uuid), *_IN_SIGHT)
 _SHOWN = (_C.id, _C.post_id, _C.body, _U.username.label("author"), _C.author_id, _C.created_at, _C.updated_at)
-_WITH_ID = (
-    select(*_SHOWN)
-    .select_from(with_author(_TABLE, _C.author_id).join(_POSTS, _P.id == _C.post_id))
-    .where(_C.id == bindparam("comment_id"), *_POST, ~_U.is_removed)
-)
+
+
+def _with_id(post_id: Any, comment_id: Any) -> Select[Any]:
+    shown = select(*_SHOWN).select_from(with_author(_TABLE, _C.author_id).join(_POSTS, _P.id == _C.post_id))
+    return shown.where(_C.id == comment_id, _P.id == post_id, *_IN_SIGHT, ~_U.is_removed)
+
+
+_BY_ID = PointRead({"post_id": Uuid(), "comment_id": BigInteger()}, lambda key: _with_id(key.post_id, key.comment_id))
+_WITH_ID = _with_id(bindparam("post_id", type_=Uuid), bindparam("comment_id"))
 _LOCKED = _WITH_ID.with_for_update(of=_TABLE, key_share=True)
 _LOCKED_WHOLE = _WITH_ID.with_for_update(of=_TABLE)
 _ADD = stored(

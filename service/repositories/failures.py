@@ -7,11 +7,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, Executable, Text, any_, bindparam, case, delete, func, select, update
+from sqlalchemy import ARRAY, Text, any_, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import LoginFailures
+from service.repositories.reads import Reader, Rows, Writer
 
 MEMORY = datetime.timedelta(days=1)
 """How long after the last failure a count is forgotten."""
@@ -25,27 +25,20 @@ class Tally:
     locked_seconds: float
 
 
-class FailureReader:
+class FailureReader(Reader):
     """What can be asked of the tallies."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
 
     async def of(self, account: str, networks: Collection[str]) -> dict[str, Tally]:
         """Return the tallies that there are, by network."""
-        return await self._tallies(_OF, _named(account, networks))
-
-    async def _tallies(self, statement: Executable, parameters: dict[str, Any] | None = None) -> dict[str, Tally]:
-        rows = await self._session.execute(statement, parameters)
-        return {network: Tally(failures, max(0.0, float(seconds or 0))) for network, failures, seconds in rows}
+        return _tallies(await self._reads.rows(_OF, _named(account, networks)))
 
 
-class Failures(FailureReader):
+class Failures(FailureReader, Writer):
     """What can be done to the tallies, inside a transaction."""
 
     async def lock(self, account: str, networks: Collection[str]) -> dict[str, Tally]:
         """Return the tallies that there are, and keep others from changing them until the transaction ends."""
-        return await self._tallies(_LOCKED, _named(account, networks))
+        return _tallies(await self._reads.rows(_LOCKED, _named(account, networks)))
 
     async def open(self, account: str, networks: Collection[str]) -> dict[str, Tally]:
         """Return a tally for each network, made where there was none, and keep others from changing them.
@@ -65,7 +58,7 @@ class Failures(FailureReader):
                 "expires_at": opened.excluded.expires_at,
             },
         )
-        return await self._tallies(statement.returning(*_COLUMNS))
+        return _tallies(await self._reads.rows(statement.returning(*_COLUMNS)))
 
     async def set(self, account: str, network: str, *, failures: int, lock: datetime.timedelta | None) -> None:
         """Store a tally that was locked for this."""
@@ -98,6 +91,10 @@ _OF = select(*_COLUMNS).where(
     LoginFailures.expires_at > func.now(),
 )
 _LOCKED = _OF.order_by(LoginFailures.network).with_for_update()
+
+
+def _tallies(rows: Rows) -> dict[str, Tally]:
+    return {network: Tally(failures, max(0.0, float(seconds or 0))) for network, failures, seconds in rows}
 
 
 def _named(account: str, networks: Collection[str]) -> dict[str, Any]:

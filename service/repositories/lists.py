@@ -28,9 +28,9 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.paging import COUNTED_ROWS, PART_LIMIT, Listing, Part, Position
+from service.repositories.reads import Reads
 
 SCANNED_ROWS = 2000
 """How many rows a search looks at at least, in the list's order, before it turns to its index."""
@@ -82,7 +82,7 @@ class Collection:
     _built: dict[tuple[object, ...], Any] = field(default_factory=dict)
 
     async def part(
-        self, session: AsyncSession, part: Part, search: tuple[str, str] | None = None, **filters: Any
+        self, reads: Reads, part: Part, search: tuple[str, str] | None = None, **filters: Any
     ) -> Listing[Row[Any]] | None:
         """Return a part of the list, and with a page the count of the whole; None when there is no such parent.
 
@@ -102,14 +102,14 @@ class Collection:
             # Behind what is counted a search has no pages: to find the place of one takes all matches.
             window["rows"] *= part.offset < COUNTED_ROWS
             window["scanned"] = SCANNED_ROWS + OFTEN * min(part.offset + part.size, COUNTED_ROWS)
-        found = tuple(await session.execute(statement, values | window))
+        found = await reads.rows(statement, values | window)
         if self.parent is not None and not found:
             return None
         rows = tuple(row for row in found if row.id is not None)  # a parent with nothing is one row of nulls
         following = _position(rows[part.size - 1]) if len(rows) > part.size else None
         if part.number is None:
             return Listing(part, rows[: part.size], following)
-        total: int = (await session.execute(self._count(how, names), values)).scalar_one()
+        ((total,),) = await reads.rows(self._count(how, names), values)
         capped = total > COUNTED_ROWS
         return Listing(part, rows[: part.size], following, total=min(total, COUNTED_ROWS), total_capped=capped)
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 from sqlalchemy import (
     BigInteger,
     Row,
+    Select,
     Table,
     Text,
     Uuid,
@@ -26,9 +27,10 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 
 from service.models import Comment, Post
 from service.paging import Listing, Part
-from service.repositories.authored import USERS, AuthoredReader, stored, with_author
+from service.repositories.authored import USERS, AuthoredWriter, stored, with_author
 from service.repositories.hidden import HIDDEN_USERS, locked_in_order
 from service.repositories.lists import Collection, Search
+from service.repositories.reads import PointRead, Reader
 
 HANGING_ROWS = 1000
 """A post with more comments than these is hidden at once, and they are removed in batches (ADR 9)."""
@@ -37,24 +39,24 @@ _TABLE = cast(Table, Post.__table__)
 _C, _U = _TABLE.c, USERS.c
 
 
-class PostReader(AuthoredReader):
+class PostReader(Reader):
     """What can be asked of the collection. Rows have the columns of a post, and ``author``, the username."""
 
     async def get(self, post_id: uuid.UUID) -> Row[Any] | None:
         """Return the post with this id."""
-        return await self._one(_WITH_ID, post_id=post_id)
+        return await self._reads.row(_BY_ID, post_id)
 
     async def part(self, part: Part, *, search: str | None = None, author_id: int | None = None) -> Listing[Row[Any]]:
         """Return a part of the list; ``search`` is full text in English, over title and body."""
-        listing = await _LIST.part(self._session, part, _text(search), author_id=author_id)
+        listing = await _LIST.part(self._reads, part, _text(search), author_id=author_id)
         return cast(Listing[Row[Any]], listing)
 
     async def part_by(self, author_id: int, part: Part, *, search: str | None = None) -> Listing[Row[Any]] | None:
         """Return a part of an author's posts; None when there is no such account."""
-        return await _LIST_OF_AUTHOR.part(self._session, part, _text(search), author_id=author_id)
+        return await _LIST_OF_AUTHOR.part(self._reads, part, _text(search), author_id=author_id)
 
 
-class Posts(PostReader):
+class Posts(PostReader, AuthoredWriter):
     """What can be done to the collection, inside a transaction."""
 
     async def add(self, post_id: uuid.UUID, *, author_id: int, title: str, body: str) -> Row[Any] | None:
@@ -92,11 +94,15 @@ def _text(search: str | None) -> tuple[str, str] | None:
 # Statements that every request runs are built once: to build one anew takes as long as to run it.
 
 _SHOWN = (_C.id, _C.title, _C.body, _U.username.label("author"), _C.author_id, _C.created_at, _C.updated_at)
-_WITH_ID = (
-    select(*_SHOWN)
-    .select_from(with_author(_TABLE, _C.author_id))
-    .where(_C.id == bindparam("post_id"), ~_C.is_removed, ~_U.is_removed)
-)
+
+
+def _with_id(post_id: Any) -> Select[Any]:
+    shown = select(*_SHOWN).select_from(with_author(_TABLE, _C.author_id))
+    return shown.where(_C.id == post_id, ~_C.is_removed, ~_U.is_removed)
+
+
+_BY_ID = PointRead({"post_id": Uuid()}, lambda key: _with_id(key.post_id))
+_WITH_ID = _with_id(bindparam("post_id"))
 _LOCKED = _WITH_ID.with_for_update(of=_TABLE, key_share=True)
 _LOCKED_WHOLE = _WITH_ID.with_for_update(of=_TABLE)
 _ADD = stored(

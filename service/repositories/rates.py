@@ -8,9 +8,9 @@ from typing import cast
 
 from sqlalchemy import Executable, Interval, Table, case, func, literal
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import RateCount
+from service.repositories.reads import Alone
 
 WINDOW = datetime.timedelta(minutes=1)
 
@@ -26,12 +26,12 @@ class Counted:
 class Rates:
     """What can be done to the counts; each call is one statement, and needs no transaction around it."""
 
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
+    def __init__(self, alone: Alone) -> None:
+        self._alone = alone
 
     async def count(self, key: str) -> Counted:
         """Count one attempt; return where its window stands."""
-        count, seconds = (await self._session.execute(_COUNT, {"key": key})).one()
+        ((count, seconds),) = await self._alone.rows(_COUNT, {"key": key})
         return Counted(count, float(seconds))
 
 

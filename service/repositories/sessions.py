@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from sqlalchemy import (
     DateTime,
     Executable,
     Interval,
+    Row,
     Table,
     bindparam,
     func,
@@ -22,9 +24,9 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.models import BlocklistEntry, Session
+from service.repositories.reads import Reader, Writer
 
 LISTED_SESSIONS = 1000
 
@@ -83,20 +85,15 @@ class Presented:
         return {"named_session": self.session_id, "named_user": self.user_id, "presented_jti": self.jti}
 
 
-class SessionReader:
+class SessionReader(Reader):
     """What can be asked of the collection."""
 
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
-
-    async def alive_of(self, user_id: int) -> tuple[Session, ...]:
+    async def alive_of(self, user_id: int) -> Sequence[Row[Any]]:
         """Return a user's sessions that can be refreshed, newest first, the newest thousand at most."""
-        statement = select(Session).where(Session.user_id == user_id, *_alive())
-        newest_first = statement.order_by(Session.created_at.desc(), Session.id).limit(LISTED_SESSIONS)
-        return tuple((await self._session.execute(newest_first)).scalars())
+        return await self._reads.rows(_ALIVE_OF, {"user_id": user_id})
 
 
-class Sessions(SessionReader):
+class Sessions(SessionReader, Writer):
     """What can be done to the collection, inside a transaction."""
 
     async def begin(
@@ -168,13 +165,19 @@ def _times_of_a_pair(ends_at: ColumnElement[datetime.datetime]) -> dict[str, Any
     }
 
 
-# What every login and every refresh runs is built once: to build it anew takes as long as to run it.
+# What many requests run is built once: to build it anew takes as long as to run it.
 
 _C = _TABLE.c
 _PAIR = (_C.id, _C.user_id, _C.access_jti, _C.refresh_jti, _C.kid, _C.issued_at, _C.access_expires_at, _C.expires_at)
 _NAMED = (_C.id == bindparam("named_session"), _C.user_id == bindparam("named_user"))
 _ENDS_AT = _SECOND + bindparam("lifetime", type_=Interval)
 
+_ALIVE_OF = (
+    select(_TABLE)
+    .where(_C.user_id == bindparam("user_id"), *_alive(_C))
+    .order_by(_C.created_at.desc(), _C.id)
+    .limit(LISTED_SESSIONS)
+)
 _BEGIN = insert(_TABLE).values({"ends_at": _ENDS_AT} | _times_of_a_pair(_ENDS_AT)).returning(*_PAIR)
 _ROTATE = (
     update(_TABLE)

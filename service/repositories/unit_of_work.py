@@ -1,5 +1,5 @@
-"""Units of work: one session each. `UnitOfWork` is one transaction; `Reading`, `Counting` and `Maintaining` are none:
-one round trip a statement.
+"""Units of work: one session each. `UnitOfWork` is one transaction; `Maintaining` is none. Beside them, `Reading`: what
+is asked outside transactions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any, Self
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from service.errors import Unavailable
 from service.repositories.answers import AnswerReader, Answers
 from service.repositories.blocklist import Blocklist
 from service.repositories.comments import CommentReader, Comments
@@ -22,12 +21,24 @@ from service.repositories.expired import Expired
 from service.repositories.failures import FailureReader, Failures
 from service.repositories.hidden import Hidden
 from service.repositories.posts import PostReader, Posts
-from service.repositories.rates import Rates
-from service.repositories.refusals import may_be_repeated, reason, refusal, without_values
+from service.repositories.reads import Reads, raise_refusal
+from service.repositories.refusals import reason
 from service.repositories.sessions import SessionReader, Sessions
 from service.repositories.users import UserReader, Users
 
 log = logging.getLogger("postern")
+
+
+class Reading:
+    """The collections as they are read outside transactions; there is one for all requests of a process."""
+
+    def __init__(self, reads: Reads) -> None:
+        self.users = UserReader(reads)
+        self.posts = PostReader(reads)
+        self.comments = CommentReader(reads)
+        self.sessions = SessionReader(reads)
+        self.failures = FailureReader(reads)
+        self.answers = AnswerReader(reads)
 
 
 class _Unit:
@@ -50,7 +61,7 @@ class _Unit:
         finally:
             await self._close(failure)
         if failure is not None:
-            _raise_refusal(failure)
+            raise_refusal(failure)
             if failure is not error:
                 raise failure
 
@@ -95,60 +106,13 @@ class UnitOfWork(_Unit):
             await _uncut(self._session.commit())
 
 
-class Reading(_Unit):
-    """Statements that read, each on its own (AUTOCOMMIT); one is repeated once when its connection was found dead."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        session = RepeatingSession(engine, autoflush=False)
-        super().__init__(session)
-        self.users = UserReader(session)
-        self.posts = PostReader(session)
-        self.comments = CommentReader(session)
-        self.sessions = SessionReader(session)
-        self.failures = FailureReader(session)
-        self.answers = AnswerReader(session)
-
-
-class Counting(_Unit):
-    """Statements that count, each on its own, like those that read: a count is right at once or not at all."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        session = RepeatingSession(engine, autoflush=False)
-        super().__init__(session)
-        self.rates = Rates(session)
-
-
 class Maintaining(_Unit):
     """Statements that put the tables in order, each on its own; none is repeated."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        session = AsyncSession(engine)
+        session = AsyncSession(engine.execution_options(isolation_level="AUTOCOMMIT"))
         super().__init__(session)
         self.upkeep = Upkeep(session)
-
-
-class RepeatingSession(AsyncSession):
-    """A session outside transactions; it repeats a statement once that failed before it ran."""
-
-    async def execute(self, *args: Any, **kwargs: Any) -> Any:
-        """Execute as `AsyncSession` does."""
-        try:
-            return await super().execute(*args, **kwargs)
-        except DBAPIError as error:
-            if not may_be_repeated(error):
-                raise
-        await self.rollback()
-        return await super().execute(*args, **kwargs)
-
-
-def _raise_refusal(error: BaseException) -> None:
-    known = refusal(error)
-    if isinstance(known, Unavailable):
-        log.warning("the database: %s", reason(error))
-    if known is not None:
-        raise known from error
-    if isinstance(error, DBAPIError):
-        raise without_values(error) from None
 
 
 async def _uncut(ending: Coroutine[Any, Any, None]) -> None:

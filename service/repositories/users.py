@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from sqlalchemy import (
-    ARRAY,
+    BigInteger,
     BindParameter,
     Boolean,
     ColumnElement,
@@ -20,7 +20,6 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
-    any_,
     bindparam,
     delete,
     exists,
@@ -33,7 +32,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import cast as sql_cast
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from service.models import BlocklistEntry, Comment, KeptAnswer, Post, Session, User
@@ -41,6 +39,7 @@ from service.models.users import USERNAME_ORDER
 from service.paging import Listing, Part
 from service.repositories.hidden import locked_in_order
 from service.repositories.lists import Collection, Search
+from service.repositories.reads import PointRead, Reader, Writer
 
 # Any number, as long as all who may remove an admin take the same.
 ADMINS_LOCK = 7_365_736_365_002
@@ -52,41 +51,49 @@ number; one that has more is hidden at once, and they are removed in batches (AD
 """
 
 
-@dataclass(frozen=True, slots=True)
-class TokenHolder:
-    """The user of a token as the database has it now, and whether that token is on the blocklist."""
+class Account(Protocol):
+    """A row of the collection, or the entity, as a transaction has it that changes it."""
 
-    user: User
+    id: int
+    username: str
+    email: str
+    password_hash: str
+    role: str
+    is_active: bool
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+class TokenHolder(Account, Protocol):
+    """An account as somebody's token names it: it may be ``revoked``."""
+
     revoked: bool
 
 
-class UserReader:
+class UserReader(Reader):
     """What can be asked of the collection."""
 
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
-
-    async def get(self, user_id: int) -> User | None:
+    async def get(self, user_id: int) -> Account | None:
         """Return the account with this id."""
-        return (await self._session.execute(_WITH_ID, {"user_id": user_id})).scalar_one_or_none()
+        return cast(Account | None, await self._reads.row(_BY_ID, user_id))
 
-    async def by_email(self, email: str) -> tuple[str, User | None]:
+    async def by_email(self, email: str) -> tuple[str, Account | None]:
         """Return the email as the database compares it, and the account that has it."""
         return await self._by_key(_WITH_EMAIL, email)
 
-    async def by_username(self, username: str) -> tuple[str, User | None]:
+    async def by_username(self, username: str) -> tuple[str, Account | None]:
         """Return the name as the database compares it, and the account that has it."""
         return await self._by_key(_WITH_USERNAME, username)
 
-    async def _by_key(self, statement: Executable, value: str) -> tuple[str, User | None]:
-        folded, user = (await self._session.execute(statement, {"value": value})).one()
-        return folded, user
+    async def _by_key(self, statement: Executable, value: str) -> tuple[str, Account | None]:
+        (found,) = await self._reads.rows(statement, {"value": value})
+        return found.key, None if found.id is None else found
 
-    async def holder_of(self, user_id: int, *blocked_ids: uuid.UUID) -> TokenHolder | None:
-        """Return the account, and whether one of the ids is on the blocklist, in one statement."""
-        parameters = {"user_id": user_id, "blocked_ids": list(blocked_ids)}
-        row = (await self._session.execute(_HOLDER, parameters)).one_or_none()
-        return TokenHolder(row[0], revoked=row[1]) if row else None
+    async def holder_of(self, user_id: int, session_id: uuid.UUID, generation: uuid.UUID) -> TokenHolder | None:
+        """Return the account of a token, and whether its session, or its generation in it, is on the blocklist, as
+        ``revoked``: in one statement.
+        """
+        return cast(TokenHolder | None, await self._reads.row(_HOLDER, user_id, session_id, generation))
 
     async def part(self, part: Part, *, search: str | None = None, is_active: bool | None = None) -> Listing[Row[Any]]:
         """Return a part of the list; ``search`` is a part of the username, its beginning if that is under 3 characters
@@ -95,16 +102,17 @@ class UserReader:
         The rows have the columns of an account, less its hash.
         """
         how = ("beginning" if len(_folded(search)) < TRIGRAM else "part", search) if search else None
-        listing = await _LIST.part(self._session, part, how, is_active=is_active)
+        listing = await _LIST.part(self._reads, part, how, is_active=is_active)
         assert listing is not None  # noqa: S101 - there is no parent
         return listing
 
     async def has_admin(self) -> bool:
         """Tell whether there is an active admin."""
-        return bool((await self._session.execute(select(exists().where(*_active_admin())))).scalar_one())
+        (row,) = await self._reads.rows(_HAS_ADMIN)
+        return bool(row[0])
 
 
-class Users(UserReader):
+class Users(UserReader, Writer):
     """What can be done to the collection, inside a transaction."""
 
     async def add(self, *, username: str, email: str, password_hash: str, role: str = "user") -> User:
@@ -193,7 +201,12 @@ def _fold(value: ColumnElement[Any]) -> ColumnElement[str]:
 
 def _found_by(column: InstrumentedAttribute[str]) -> Executable:
     key = select(_fold(bindparam("value")).label("key")).subquery()
-    return select(key.c.key, User).select_from(key).outerjoin(User, column == key.c.key)
+    return select(key.c.key, *_ACCOUNT).select_from(key).outerjoin(User, column == key.c.key)
+
+
+def _is_blocked(*ids: ColumnElement[uuid.UUID]) -> ColumnElement[bool]:
+    # Of the ids of this row, said aloud: by itself it would look for those of all keys at once.
+    return exists().where(BlocklistEntry.id.in_(ids)).correlate_except(BlocklistEntry)
 
 
 def _more_than_a_few(hanging: Select[Any]) -> ColumnElement[bool]:
@@ -202,13 +215,30 @@ def _more_than_a_few(hanging: Select[Any]) -> ColumnElement[bool]:
 
 # What every login and every request with a token runs is built once: to build it anew takes as long as to run it.
 
+_ACCOUNT = (
+    User.id,
+    User.username,
+    User.email,
+    User.password_hash,
+    User.role,
+    User.is_active,
+    User.created_at,
+    User.updated_at,
+)
+_BY_ID = PointRead(
+    {"user_id": BigInteger()}, lambda key: select(*_ACCOUNT).where(User.id == key.user_id, ~User.is_removed)
+)
+_HOLDER = PointRead(
+    {"user_id": BigInteger(), "session_id": Uuid(), "generation": Uuid()},
+    lambda key: select(*_ACCOUNT, _is_blocked(key.session_id, key.generation).label("revoked")).where(
+        User.id == key.user_id
+    ),
+)
 _WITH_ID = select(User).where(User.id == bindparam("user_id"), ~User.is_removed)
 _LOCKED, _LOCKED_WHOLE = _WITH_ID.with_for_update(key_share=True), _WITH_ID.with_for_update()
 _WITH_EMAIL = _found_by(User.email_key)
 _WITH_USERNAME = _found_by(User.username_key)
-_HOLDER = select(User, exists().where(BlocklistEntry.id == any_(bindparam("blocked_ids", type_=ARRAY(Uuid))))).where(
-    User.id == bindparam("user_id")
-)
+_HAS_ADMIN = select(exists().where(*_active_admin()))
 
 _THEIRS: BindParameter[Any] = bindparam("user_ids", expanding=True)
 _HANGS_MUCH = select(User.id).where(

@@ -20,9 +20,9 @@ from service.errors import (
     Unavailable,
     ValidationFailed,
 )
-from service.models import User
 from service.repositories.sessions import Presented
 from service.repositories.unit_of_work import UnitOfWork
+from service.repositories.users import Account
 from service.services import lockout, sessions
 from service.services.caller import Caller
 from service.services.limits import Rate, spend
@@ -48,7 +48,7 @@ class Login:
     oauth: bool = False
 
 
-async def log_in(context: Context, login: Login, *, caller: Caller) -> tuple[TokenPair, User]:
+async def log_in(context: Context, login: Login, *, caller: Caller) -> tuple[TokenPair, Account]:
     """Begin a session.
 
     The password is checked before the transaction, since a hash must not hold a connection; what it was checked
@@ -139,7 +139,7 @@ async def change_password(context: Context, principal: Principal, current: str, 
         raise Unavailable
 
 
-async def _find(context: Context, login: Login) -> tuple[str, User | None]:
+async def _find(context: Context, login: Login) -> tuple[str, Account | None]:
     """Return under which name failures are counted, and the account if there is one.
 
     What is longer than any name could be is not looked for: to compare it would cost the database dearly.
@@ -147,14 +147,13 @@ async def _find(context: Context, login: Login) -> tuple[str, User | None]:
     if len(login.name) > NAME_LIMIT:
         return "too long", None
     as_username = login.oauth and "@" not in unicodedata.normalize("NFKC", login.name)
-    async with context.reading() as reading:
-        find = reading.users.by_username if as_username else reading.users.by_email
-        key, user = await find(login.name)
+    users = context.reading.users
+    key, user = await (users.by_username if as_username else users.by_email)(login.name)
     # A digest: people type their passwords into the wrong field.
     return (f"user:{user.id}" if user else "unknown:" + hashlib.sha256(key.encode()).hexdigest()), user
 
 
-async def _renewed(context: Context, password: str, user: User) -> str | None:
+async def _renewed(context: Context, password: str, user: Account) -> str | None:
     """Return a hash with today's parameters when the stored one has others, and is going to be used again."""
     if not user.is_active or not context.passwords.is_outdated(user.password_hash):
         return None

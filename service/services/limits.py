@@ -31,8 +31,7 @@ async def spend(context: Context, rate: Rate, whose: str) -> None:
     """
     if not context.settings.rate_limit_enabled:
         return
-    async with context.counting() as counting:
-        counted = await counting.rates.count(f"{rate.value} {whose}")
+    counted = await context.rates.count(f"{rate.value} {whose}")
     limit: int = getattr(context.settings, rate.value)
     allowance = Allowance(limit, max(0, limit - counted.count), max(1, math.ceil(counted.seconds_left)))
     _tell(allowance)

@@ -51,9 +51,7 @@ async def refuse_locked(context: Context, target: Target) -> None:
         RateLimited: there is one.
     """
     if context.settings.rate_limit_enabled:
-        async with context.reading() as reading:
-            tallies = await reading.failures.of(target.account, target.networks)
-        _refuse(tallies)
+        _refuse(await context.reading.failures.of(target.account, target.networks))
 
 
 async def fail(context: Context, target: Target) -> RateLimited | None:

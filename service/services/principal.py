@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 
 from service.context import Context
 from service.errors import AdminRequired, InvalidToken, TokenRevoked
-from service.models import User
 from service.repositories.unit_of_work import UnitOfWork
-from service.repositories.users import UserReader
+from service.repositories.users import Account, UserReader
 from service.tokens import Claims, TokenType, generation
 
 
@@ -18,7 +17,7 @@ from service.tokens import Claims, TokenType, generation
 class Principal:
     """The caller of a request; ``user`` is the row as it was when the request came, ``generation`` its token's."""
 
-    user: User
+    user: Account
     session_id: uuid.UUID
     generation: uuid.UUID
 
@@ -65,8 +64,7 @@ async def identify(context: Context, token: str) -> Principal:
         InvalidToken, WrongTokenType, TokenExpired, TokenRevoked: the token is not good.
     """
     claims = context.tokens.read(token, TokenType.ACCESS, datetime.datetime.now(datetime.UTC))
-    async with context.reading() as reading:
-        return Principal(await holder(reading.users, claims), claims.session_id, generation(claims.jti))
+    return Principal(await holder(context.reading.users, claims), claims.session_id, generation(claims.jti))
 
 
 async def present(context: Context, token: str) -> Claims:
@@ -76,12 +74,11 @@ async def present(context: Context, token: str) -> Claims:
         InvalidToken, WrongTokenType, TokenExpired, TokenRevoked: the token is not good.
     """
     claims = context.tokens.read(token, TokenType.REFRESH, datetime.datetime.now(datetime.UTC))
-    async with context.reading() as reading:
-        await holder(reading.users, claims)
+    await holder(context.reading.users, claims)
     return claims
 
 
-async def holder(users: UserReader, claims: Claims) -> User:
+async def holder(users: UserReader, claims: Claims) -> Account:
     """Return the user of a token that is in force.
 
     Raises:
@@ -89,8 +86,8 @@ async def holder(users: UserReader, claims: Claims) -> User:
         TokenRevoked: its session, or its generation in it, is on the blocklist.
     """
     found = await users.holder_of(claims.user_id, claims.session_id, generation(claims.jti))
-    if found is None or not found.user.is_active:
+    if found is None or not found.is_active:
         raise InvalidToken
     if found.revoked:
         raise TokenRevoked
-    return found.user
+    return found

@@ -92,8 +92,8 @@ async def test_settings_that_were_not_loaded_have_no_key(database_url: str) -> N
 
 async def test_a_context_that_is_closed_leaves_no_connection(new_database: NewDatabase) -> None:
     url = await new_database()
-    async with open_context(make_settings(), url) as context, context.reading() as reading:
-        await reading.users.get(1)
+    async with open_context(make_settings(), url) as context:
+        await context.reading.users.get(1)
 
     database = await connect(url)
     try:
@@ -123,8 +123,8 @@ async def test_only_an_active_admin_counts_as_one(
     )
     await database.close()
 
-    async with open_context(make_settings(), url) as context, context.reading() as reading:
-        assert await reading.users.has_admin() is has
+    async with open_context(make_settings(), url) as context:
+        assert await context.reading.users.has_admin() is has
 
 
 async def test_a_key_may_be_any_bytes(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,177 @@
+"""How collections read: inside a transaction, alone, or together with whoever reads the same kind of thing just now."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Executable,
+    Integer,
+    Row,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    select,
+    true,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.types import TypeEngine
+
+from service.errors import Unavailable
+from service.repositories.batches import Batches
+from service.repositories.refusals import may_be_repeated, reason, refusal, without_values
+
+Rows = Sequence[Any]
+Values = Mapping[str, Any]
+
+log = logging.getLogger("postern")
+
+
+class PointRead:
+    """A statement that reads one row for each of many keys: ``key`` says of what columns they are, by name and type,
+    and ``row`` returns the SELECT of a key's row, given these columns.
+    """
+
+    def __init__(self, key: Mapping[str, TypeEngine[Any]], row: Callable[[Any], Any]) -> None:
+        self._names = tuple(key)
+        arrays = [bindparam(name, type_=ARRAY(kind)) for name, kind in key.items()]
+        columns: list[ColumnElement[Any]] = [column(name, kind) for name, kind in key.items()]
+        keys = func.unnest(*arrays).table_valued(*columns, with_ordinality="place").render_derived("keys")
+        # For each key by itself: so it is the index that finds the row, however few rows the planner thinks there are.
+        found = row(keys.c).limit(literal_column("1")).lateral("found")
+        place = keys.c.place.cast(Integer).label("place")
+        self.statement = select(place, *found.c).select_from(keys.join(found, true()))
+
+    def values(self, keys: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
+        """Return the statement's parameters for these keys."""
+        return dict(zip(self._names, map(list, zip(*keys, strict=True)), strict=True))
+
+    def in_order(self, keys: Sequence[tuple[Any, ...]], rows: Rows) -> list[Row[Any] | None]:
+        """Return the row of each key; None where there is none."""
+        by_place = {row.place: row for row in rows}
+        return [by_place.get(place) for place in range(1, len(keys) + 1)]
+
+
+class Reads(Protocol):
+    """What a collection reads with."""
+
+    async def rows(self, statement: Executable, values: Values | None = None) -> Rows:
+        """Return the rows that a statement reads."""
+
+    async def row(self, read: PointRead, *key: Any) -> Row[Any] | None:
+        """Return the row with this key."""
+
+
+class InTransaction:
+    """Reads as a part of a unit of work."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def rows(self, statement: Executable, values: Values | None = None) -> Rows:
+        """Return the rows that a statement reads."""
+        return (await self._session.execute(statement, values)).all()
+
+    async def row(self, read: PointRead, *key: Any) -> Row[Any] | None:
+        """Return the row with this key."""
+        return read.in_order([key], await self.rows(read.statement, read.values([key])))[0]
+
+
+class Alone:
+    """Each statement on its own, outside transactions (AUTOCOMMIT): one round trip.
+
+    One that failed before it ran, on a connection that was found dead, say, is repeated once.
+
+    Raises, from each of its methods:
+        ServiceError: for what the database refused: Unavailable, mostly.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def rows(self, statement: Executable, values: Values | None = None) -> Rows:
+        """Return the rows that a statement gives."""
+        try:
+            try:
+                return await self._execute(statement, values)
+            except DBAPIError as error:
+                if not may_be_repeated(error):
+                    raise
+            return await self._execute(statement, values)
+        except Exception as error:
+            raise_refusal(error)
+            raise
+
+    async def _execute(self, statement: Executable, values: Values | None) -> Rows:
+        async with self._engine.connect() as connection:
+            return (await connection.execute(statement, values)).all()
+
+
+class Together(Alone):
+    """Statements like those that are `Alone`, shared by all who ask the same at the same time (`Batches`)."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine)
+        self._batches = Batches()
+
+    async def rows(self, statement: Executable, values: Values | None = None) -> Rows:
+        """Return the rows that a statement reads."""
+
+        async def ask(_keys: Sequence[Any]) -> Sequence[Rows]:
+            return [await alone(statement, values)]
+
+        alone = super().rows
+        rows: Rows = await self._batches.load((statement, _hashable(values)), None, ask)
+        return rows
+
+    async def row(self, read: PointRead, *key: Any) -> Row[Any] | None:
+        """Return the row with this key, by one statement for all keys that wait."""
+
+        async def ask(keys: Sequence[Any]) -> Sequence[Row[Any] | None]:
+            return read.in_order(keys, await alone(read.statement, read.values(keys)))
+
+        alone = super().rows
+        row: Row[Any] | None = await self._batches.load(read, key, ask)
+        return row
+
+    async def close(self) -> None:
+        """Cut off what nobody waits for."""
+        await self._batches.close()
+
+
+class Reader:
+    """A collection that can be read."""
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+
+
+class Writer(Reader):
+    """A collection inside a transaction."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        super().__init__(InTransaction(session))
+        self._session = session
+
+
+def _hashable(values: Values | None) -> Hashable:
+    if not values:
+        return None
+    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in values.items())
+
+
+def raise_refusal(error: BaseException) -> None:
+    """Raise what an error means to a client, if it is one of the database; say in the log when it is away."""
+    known = refusal(error)
+    if isinstance(known, Unavailable):
+        log.warning("the database: %s", reason(error))
+    if known is not None:
+        raise known from error
+    if isinstance(error, DBAPIError):
+        raise without_values(error) from None

@@ -1,0 +1,137 @@
+"""What many requests read at once: each gets its own, in few statements, and none suffers from another's fault."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+import asyncpg
+import httpx
+import pytest
+from service.context import Context, open_context
+from service.errors import Unavailable
+from service.repositories.refusals import StatementFailed
+from tests.conftest import make_settings
+from tests.support.accounts import Account, Accounts
+from tests.support.instances import Serve
+from tests.support.statements import statements_of
+from tests.support.writings import Writings
+
+MANY = 40
+
+
+@pytest.fixture
+async def crowd(accounts: Accounts) -> list[Account]:
+    return [await accounts.signed_in(f"user{number}") for number in range(MANY)]
+
+
+async def ask(client: httpx.AsyncClient, crowd: list[Account], path: str = "/api/auth/me") -> list[httpx.Response]:
+    return list(await asyncio.gather(*(client.get(path, headers=account.headers) for account in crowd)))
+
+
+async def test_each_caller_gets_their_own_account_though_all_are_read_together(
+    client: httpx.AsyncClient, context: Context, crowd: list[Account]
+) -> None:
+    with statements_of(context) as seen:
+        answers = await ask(client, crowd)
+
+    assert [answer.json()["id"] for answer in answers] == [account.id for account in crowd]
+    assert len(seen) < MANY / 2
+
+
+async def test_of_those_who_are_looked_up_together_only_the_revoked_are_refused(
+    client: httpx.AsyncClient, database: asyncpg.Connection, crowd: list[Account]
+) -> None:
+    gone, disabled, out = crowd[3], crowd[17], crowd[30]
+    await database.execute("DELETE FROM users WHERE id = $1", gone.id)
+    await database.execute("UPDATE users SET is_active = false WHERE id = $1", disabled.id)
+    assert (await client.delete("/api/auth/logout", headers=out.headers)).status_code == 200
+
+    for _ in range(5):
+        answers = await ask(client, crowd)
+
+        refused = {account.id: answer.json().get("code") for account, answer in zip(crowd, answers, strict=True)}
+        assert {key: code for key, code in refused.items() if code} == {
+            gone.id: "INVALID_TOKEN",
+            disabled.id: "INVALID_TOKEN",
+            out.id: "TOKEN_REVOKED",
+        }
+
+
+async def test_posts_that_are_read_together_are_the_ones_that_were_asked_for(
+    client: httpx.AsyncClient, writings: Writings, crowd: list[Account]
+) -> None:
+    posts = [await writings.post(account, title=f"of {account.id}") for account in crowd]
+    ids = [str(post) for post in posts] + [str(uuid.uuid4())]
+
+    answers = await asyncio.gather(*(client.get(f"/api/posts/{post}") for post in ids))
+
+    assert [answer.status_code for answer in answers] == [200] * MANY + [404]
+    assert [answer.json()["title"] for answer in answers[:-1]] == [f"of {account.id}" for account in crowd]
+
+
+async def test_a_list_that_many_ask_for_at_once_is_read_for_them_together(
+    client: httpx.AsyncClient, context: Context, crowd: list[Account]
+) -> None:
+    with statements_of(context) as seen:
+        answers = await ask(client, crowd, "/api/users/?per_page=100")
+
+    for account, answer in zip(crowd, answers, strict=True):
+        private = [user["id"] for user in answer.json()["users"] if "email" in user]
+        assert private == [account.id]
+        assert answer.json()["total"] == MANY
+    assert len(seen) < MANY
+
+
+async def test_a_list_holds_what_was_there_when_it_was_asked_for(
+    client: httpx.AsyncClient, database: asyncpg.Connection, writings: Writings, crowd: list[Account]
+) -> None:
+    async def write_and_list(account: Account) -> None:
+        headers = account.headers
+        written = await client.post("/api/posts/", json={"title": "mine", "body": "words"}, headers=headers)
+        listed = await client.get("/api/posts/?per_page=100")
+        assert written.json()["id"] in [post["id"] for post in listed.json()["posts"]]
+
+    await asyncio.gather(*map(write_and_list, crowd))
+
+
+async def test_a_key_that_the_driver_refuses_fails_alone(
+    context: Context, database: asyncpg.Connection, crowd: list[Account]
+) -> None:
+    get = context.reading.users.get
+
+    found = await asyncio.gather(
+        *(get(account.id) for account in crowd[:10]), get(2**63), get(2**62), return_exceptions=True
+    )
+
+    assert [user.id for user in found[:10] if user is not None and not isinstance(user, BaseException)] == [
+        account.id for account in crowd[:10]
+    ]
+    assert isinstance(found[10], StatementFailed)
+    assert found[11] is None
+
+
+async def test_look_ups_that_hang_are_503_in_time_and_do_not_keep_posts_from_being_read(
+    serve: Serve, url: str, own: asyncpg.Connection
+) -> None:
+    async with serve(url, pool_size=5, statement_seconds=0.5) as instance:
+        accounts = Accounts(instance.client, own)
+        crowd = [await accounts.signed_in(f"user{number}") for number in range(10)]
+        post = await Writings(own).post(crowd[0])
+        async with own.transaction():
+            await own.execute("LOCK TABLE token_blocklist IN ACCESS EXCLUSIVE MODE")
+            asked = asyncio.create_task(ask(instance.client, crowd))
+            await asyncio.sleep(0)
+            for _ in range(10):
+                assert (await instance.client.get(f"/api/posts/{post}")).status_code == 200
+            answers = await asked
+        assert {answer.status_code for answer in answers} == {503}
+
+        assert {answer.status_code for answer in await ask(instance.client, crowd)} == {200}
+
+
+async def test_without_a_database_all_who_wait_are_told_so() -> None:
+    async with open_context(make_settings(), "postgresql://nobody@127.0.0.1:1/nothing") as context:
+        found = await asyncio.gather(*(context.reading.users.get(key) for key in range(20)), return_exceptions=True)
+
+    assert all(isinstance(error, Unavailable) for error in found)
