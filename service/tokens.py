@@ -11,9 +11,10 @@ import datetime
 import json
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -30,6 +31,9 @@ CLOCK_TOLERANCE_SECONDS = 30
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _USER_ID = re.compile(r"[1-9][0-9]{0,18}")
 _HEADER_MEMBERS = {"alg", "typ", "kid"}
+
+Verifies = Callable[[bytes, bytes], bool]
+"""Tells of what was signed, and of a signature, whether they belong together."""
 
 
 class TokenType(Enum):
@@ -111,7 +115,9 @@ class TokenCodec:
         self._lifetime_seconds = {TokenType.ACCESS: access_seconds, TokenType.REFRESH: refresh_seconds}
         self._limit_bytes = limit_bytes
         self._jws = PyJWS(algorithms=sorted({key.algorithm for key in keys}))
-        self._refuse_what_is_no_secret()
+        self._verifiers = {key.kid: self._verifier(key) for key in keys}
+        # All tokens of one key and type begin alike.
+        self._header = lru_cache(maxsize=64)(self._read_header)
 
     @property
     def signing_kid(self) -> str:
@@ -162,35 +168,42 @@ class TokenCodec:
         """
         if len(token) > self._limit_bytes or not _COMPACT.fullmatch(token):
             raise InvalidToken
-        key = self._named_by(token)
+        signed, _, signature = token.rpartition(".")
+        header, _, content = signed.partition(".")
+        verifies, typ = self._header(header)
         try:
-            # The key's one algorithm, never the header's: a public key must not become the secret of an HMAC.
-            decoded = self._jws.decode_complete(token, key.verifying, algorithms=[key.algorithm])
-            payload = _json(decoded["payload"])
-        except (jwt.PyJWTError, ValueError, RecursionError) as error:
+            is_ours = verifies(signed.encode(), _bytes(signature))
+            payload = _json(_bytes(content)) if is_ours else None
+        except (ValueError, RecursionError) as error:
             raise InvalidToken from error
-        header = decoded["header"]
-        if header.keys() != _HEADER_MEMBERS or not isinstance(payload, dict):
+        if not isinstance(payload, dict):
             raise InvalidToken
-        if header["typ"] != token_type.value:
-            raise WrongTokenType if header["typ"] in [kind.value for kind in TokenType] else InvalidToken
+        if typ != token_type.value:
+            raise WrongTokenType if typ in [kind.value for kind in TokenType] else InvalidToken
         return self._claims(payload, self._lifetime_seconds[token_type], int(now.timestamp()))
 
-    def _named_by(self, token: str) -> Key:
-        """Return the key that the header names; nothing else in it is believed before the signature is."""
+    def _read_header(self, segment: str) -> tuple[Verifies, object]:
+        """Return what verifies a signature by the key that a header names, and its `typ`; unknown members are refused.
+
+        What verifies has the key's one algorithm, never the header's: a public key must not become an HMAC's secret.
+        """
         try:
-            header = _json(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))
-            return self._keys[header["kid"]]
+            header = _json(_bytes(segment))
+            algorithm, verifies = self._verifiers[header["kid"]]
         except (ValueError, RecursionError, TypeError, LookupError) as error:
             raise InvalidToken from error
+        if header.keys() != _HEADER_MEMBERS or header["alg"] != algorithm:
+            raise InvalidToken
+        return verifies, header["typ"]
 
-    def _refuse_what_is_no_secret(self) -> None:
-        for key in self._keys.values():
-            try:
-                self._jws.get_algorithm_by_name(key.algorithm).prepare_key(key.verifying)
-            except jwt.InvalidKeyError as error:
-                fault = f"{key.source} is a key of another kind: list its file in TOKEN_KEYS, and make a random secret"
-                raise ConfigurationError([fault]) from error
+    def _verifier(self, key: Key) -> tuple[str, Verifies]:
+        algorithm = self._jws.get_algorithm_by_name(key.algorithm)
+        try:
+            prepared = algorithm.prepare_key(key.verifying)
+        except jwt.InvalidKeyError as error:
+            fault = f"{key.source} is a key of another kind: list its file in TOKEN_KEYS, and make a random secret"
+            raise ConfigurationError([fault]) from error
+        return key.algorithm, lambda signed, signature: algorithm.verify(signed, prepared, signature)
 
     def _claims(self, payload: dict[str, object], lifetime_seconds: int, now: int) -> Claims:
         expires = _seconds(payload.get("exp"))
@@ -211,13 +224,24 @@ class TokenCodec:
         )
 
 
+def _bytes(segment: str) -> bytes:
+    """Return what a segment stands for (RFC 7515 §2); of several spellings of it, only the one that encoders give."""
+    content = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    if base64.urlsafe_b64encode(content).rstrip(b"=") != segment.encode():
+        raise ValueError("not base64url as it is written")
+    return content
+
+
 def _json(content: bytes) -> Any:
     """Return what is UTF-8 and completely valid JSON (RFC 7519 §7.2); `json.loads` of bytes insists on neither."""
-    return json.loads(content.decode(), parse_constant=_refuse_constant)
+    return _DECODER.decode(content.decode())
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _seconds(value: object) -> int:
