@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from flask import Flask, request
+from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import parse_accept_header
 
 from service import trace
 from service.api import auth, comments, docs, oauth, posts, root, users
@@ -53,7 +57,7 @@ def _refuse_early() -> None:
     if isinstance(request.routing_exception, HTTPException):
         raise request.routing_exception
     in_api = request.path.startswith("/api/")
-    if in_api and not _accepts_json():
+    if in_api and not _accepts_json(request.headers.get("Accept")):
         raise NotAcceptable
     if request.content_length or request.headers.get("Transfer-Encoding"):
         request.get_data()  # refuses what is too large
@@ -64,8 +68,10 @@ def _refuse_early() -> None:
         requests.refuse_malformed_query()  # in the API that comes later, behind the token
 
 
-def _accepts_json() -> bool:
+@lru_cache(maxsize=256)  # clients have few of them, and to read one takes longer than to find it again
+def _accepts_json(accept: str | None) -> bool:
     """Tell whether `Accept` lets JSON in (RFC 9110 §12.5.1), whatever parameters it asks for."""
-    qualities = {media_type.partition(";")[0].strip().lower(): q for media_type, q in request.accept_mimetypes}
+    accepted = parse_accept_header(accept, MIMEAccept)
+    qualities = {media_type.partition(";")[0].strip().lower(): quality for media_type, quality in accepted}
     ranges = [qualities[name] for name in ("application/json", "application/*", "*/*") if name in qualities]
-    return ranges[0] > 0 if ranges else not request.headers.get("Accept")
+    return ranges[0] > 0 if ranges else not accept
