@@ -15,11 +15,13 @@ import time
 import uuid
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote_to_bytes
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from service.clock import Clock
 from service.config import Settings
 from service.cors import CORS, METHODS, Headers
 from service.errors import (
@@ -61,6 +63,11 @@ _in_flight = Gauge("postern_requests_in_flight", "Requests being answered.")
 log = logging.getLogger("postern.access")
 
 
+@cache  # there are not many, and to find them by their labels takes longer than to count
+def _metrics(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return _requests.labels(method, route, str(status)), _seconds.labels(route)
+
+
 class Edge:
     """An ASGI 3 application around another; the settings say the limits."""
 
@@ -99,7 +106,7 @@ class _Exchange:
         self._raw_path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()  # optional in ASGI
         self._in_api = self._path == "/api" or self._path.startswith("/api/")
         self._trace = Trace(self._request_id())
-        self._clock: asyncio.Timeout | None = None
+        self._clock: Clock | None = None
         self._body_whole = False
         self._client_gone = False
         self._drainer: asyncio.Task[None] | None = None
@@ -129,9 +136,7 @@ class _Exchange:
 
     async def _within(self, seconds: float, work: Coroutine[Any, Any, None]) -> None:
         """Run something under a clock that `_set_clock` may move."""
-        clock = asyncio.timeout(seconds)
-        async with clock:
-            self._clock = clock
+        async with Clock(seconds) as self._clock:
             await work
 
     async def _serve_or_refuse(self, refusal: ServiceError | None) -> None:
@@ -147,7 +152,7 @@ class _Exchange:
                 raise RuntimeError("the app returned without an answer")
 
     def _failure(self, error: Exception) -> ServiceError:
-        if isinstance(error, TimeoutError) and self._clock is not None and self._clock.expired():
+        if isinstance(error, TimeoutError) and self._clock is not None and self._clock.rang:
             return Unavailable("The answer took too long") if self._body_whole else RequestTimeout()
         log.exception("a request failed")
         return InternalError()
@@ -197,8 +202,8 @@ class _Exchange:
             await self._send_and_linger(message)
 
     def _set_clock(self, seconds: float) -> None:
-        if self._clock is not None and not self._clock.expired():
-            self._clock.reschedule(asyncio.get_running_loop().time() + seconds)
+        if self._clock is not None:
+            self._clock.set(seconds)
 
     def _leaves_a_body(self) -> bool:
         """Tell whether the client may still be sending although the answer is there."""
@@ -279,8 +284,9 @@ class _Exchange:
     def _record(self, seconds: float) -> None:
         method = self._scope["method"] if self._scope["method"] in METHODS else "other"
         status = self._status or 499  # the client left before there was an answer
-        _requests.labels(method, self._trace.route or "none", str(status)).inc()
-        _seconds.labels(self._trace.route or "none").observe(seconds)
+        counter, histogram = _metrics(method, self._trace.route or "none", status)
+        counter.inc()
+        histogram.observe(seconds)
         client = self._scope.get("client")
         fields = {
             "method": self._scope["method"][:32],

@@ -18,6 +18,10 @@ def configure(level: str, *, as_json: bool) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JSONFormatter() if as_json else LineFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # What no line of ours says need not be found out for each (the logging HOWTO, "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.logAsyncioTasks = False  # type: ignore[attr-defined]  # of Python 3.12 and later
+    logging._srcfile = None
     logging.getLogger("hypercorn.error").setLevel(logging.WARNING)  # it announces what goes well
 
 
