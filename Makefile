@@ -11,7 +11,7 @@ LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.tx
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-header
 
-.PHONY: help run test check test-flask test-browser test-clients fuzz screenshot lint-openapi openapi bench bench-logins bench-lists bench-search bench-server load-test lock install clean
+.PHONY: help run test check test-flask test-browser test-clients fuzz screenshot lint-openapi openapi bench bench-logins bench-lists bench-search bench-server bench-start load-test lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -77,6 +77,9 @@ bench-search: $(INSTALLED) ## Measure searches among 1,000,000 users and as many
 
 bench-server: $(INSTALLED) ## Measure the server beside stock Hypercorn, uvicorn and Granian, a quarter of an hour
 	$(BIN)/python -m bench.server $(OPTIONS)
+
+bench-start: $(INSTALLED) ## Measure what a start takes, and which imports are the slowest
+	$(BIN)/python -m bench.start_up
 
 load-test: $(INSTALLED) ## Put a mixed day's load on the service, or on that at HOST, and hold it against a budget
 	$(BIN)/python -m bench.load_test $(VENV)/load-test $(if $(HOST),--host $(HOST)) $(OPTIONS)
