@@ -7,11 +7,11 @@ INSTALLED := $(VENV)/.installed
 BROWSER_INSTALLED := $(VENV)/.installed-browser
 REDOCLY := .ci/redocly
 LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.txt tests/browser/requirements.txt \
-	tests/fuzz/requirements.txt bench/requirements.txt
+	tests/fuzz/requirements.txt bench/requirements.txt bench/load_test/requirements.txt
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-header
 
-.PHONY: help run test check test-flask test-browser test-clients fuzz screenshot lint-openapi openapi bench bench-logins bench-lists bench-search bench-server lock install clean
+.PHONY: help run test check test-flask test-browser test-clients fuzz screenshot lint-openapi openapi bench bench-logins bench-lists bench-search bench-server bench-start load-test lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -53,6 +53,7 @@ lock: $(INSTALLED) ## Write the lock files anew; what is locked stays unless pyp
 	$(LOCK) tests/browser/requirements.in --output-file tests/browser/requirements.txt
 	$(LOCK) tests/fuzz/requirements.in --output-file tests/fuzz/requirements.txt
 	$(LOCK) bench/requirements.in --output-file bench/requirements.txt
+	$(LOCK) bench/load_test/requirements.in --output-file bench/load_test/requirements.txt
 
 lint-openapi: ## Lint docs/openapi.json with redocly, which needs Node.js 20 or later
 	npm ci --silent --prefix $(REDOCLY)
@@ -76,6 +77,12 @@ bench-search: $(INSTALLED) ## Measure searches among 1,000,000 users and as many
 
 bench-server: $(INSTALLED) ## Measure the server beside stock Hypercorn, uvicorn and Granian, a quarter of an hour
 	$(BIN)/python -m bench.server $(OPTIONS)
+
+bench-start: $(INSTALLED) ## Measure what a start takes, and which imports are the slowest
+	$(BIN)/python -m bench.start_up
+
+load-test: $(INSTALLED) ## Put a mixed day's load on the service, or on that at HOST, and hold it against a budget
+	$(BIN)/python -m bench.load_test $(VENV)/load-test $(if $(HOST),--host $(HOST)) $(OPTIONS)
 
 install: $(INSTALLED) ## Make the virtual environment
 

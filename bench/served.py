@@ -26,26 +26,39 @@ SECRET_KEY = os.urandom(32).hex()
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """A migrated database, and the port on which the service serves it."""
+class Migrated:
+    """A migrated database, the environment of a service on it, and a folder for that."""
 
     cluster: Cluster
     env: dict[str, str]
     folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Served(Migrated):
+    """One that is served, and the port on which it is."""
+
     port: int
+
+
+@contextmanager
+def migrated() -> Iterator[Migrated]:
+    """Start a database; end it, and delete it."""
+    with tempfile.TemporaryDirectory() as name, Cluster(Path(name) / "postgres", ephemeral=True) as cluster:
+        cluster.ensure_database()
+        config = alembic.config.Config(ROOT / "alembic.ini", attributes={"database_url": cluster.url()})
+        alembic.command.upgrade(config, "head")
+        env = environment(APP_ENV="production", SECRET_KEY=SECRET_KEY, DATABASE_URL=cluster.url(), LOG_LEVEL="ERROR")
+        yield Migrated(cluster, env, Path(name))
 
 
 @contextmanager
 def served() -> Iterator[Served]:
     """Start a database and the service on it; end both, and delete the database."""
-    with tempfile.TemporaryDirectory() as name, Cluster(Path(name) / "postgres", ephemeral=True) as cluster:
-        folder = Path(name)
-        cluster.ensure_database()
-        config = alembic.config.Config(ROOT / "alembic.ini", attributes={"database_url": cluster.url()})
-        alembic.command.upgrade(config, "head")
-        env = environment(APP_ENV="production", SECRET_KEY=SECRET_KEY, DATABASE_URL=cluster.url(), LOG_LEVEL="ERROR")
-        with running(PROGRAMS / "postern", "run", "--bind", "127.0.0.1:0", folder=folder, env=env) as server:
-            yield Served(cluster, env, folder, server.port)
+    with migrated() as there:
+        command = (PROGRAMS / "postern", "run", "--bind", "127.0.0.1:0")
+        with running(*command, folder=there.folder, env=there.env) as server:
+            yield Served(there.cluster, there.env, there.folder, server.port)
 
 
 class Client:

@@ -13,8 +13,6 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-import alembic.command
-import alembic.config
 import click
 from pydantic import SecretStr
 
@@ -58,11 +56,15 @@ def load() -> Settings:
 
 def migrate(url: str) -> None:
     """Run what `alembic upgrade head` runs, on this database."""
+    logging.getLogger("alembic").setLevel("WARNING")  # it announces what goes well, its import included
+    # Production migrates by a command of its own, and to import this takes a tenth of its start.
+    import alembic.command  # noqa: PLC0415
+    import alembic.config  # noqa: PLC0415
+
     root = Path(__file__).resolve().parents[2]
     if not (root / "alembic.ini").is_file():
         raise NotReady("no migrations here: run in a checkout, or set APP_ENV=production and migrate before")
     config = alembic.config.Config(root / "alembic.ini", attributes={"database_url": url})
-    logging.getLogger("alembic").setLevel("WARNING")  # it announces what goes well
     try:
         alembic.command.upgrade(config, "head")
     except SystemExit as error:  # how alembic/env.py ends the command of that name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -33,6 +34,34 @@ async def rows_read(database: asyncpg.Connection, statement: str, parameters: Pa
     """Run a statement again, and return how many rows of tables it looked at, those that it threw away included."""
     plan = await database.fetchval(f"EXPLAIN (ANALYZE, TIMING off, FORMAT json) {statement}", *parameters)
     return sum([_looked_at(node) for node in _nodes(json.loads(plan)[0]["Plan"])])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The indexes that a statement uses, and the tables that it reads from the beginning on until it has enough, where
+    nothing says how much that is.
+    """
+
+    indexes: set[str]
+    read_whole: set[str]
+
+
+async def plans(database: asyncpg.Connection, statement: str, parameters: Parameters) -> list[Plan]:
+    """Return how a statement is planned for these parameters, and how for any."""
+    found = []
+    for kind in ("GENERIC_PLAN off", "GENERIC_PLAN on"):
+        plan = json.loads(await database.fetchval(f"EXPLAIN ({kind}, FORMAT json) {statement}", *parameters))[0]["Plan"]
+        indexes = {node["Index Name"] for node in _nodes(plan) if "Index Name" in node}
+        found.append(Plan(indexes, set(_read_whole(plan))))
+    return found
+
+
+def _read_whole(node: dict[str, Any], *, limited: bool = False) -> Iterator[str]:
+    """Not what is right below a LIMIT: counts are bounded by one."""
+    if node["Node Type"] == "Seq Scan" and not limited:
+        yield node["Relation Name"]
+    for child in node.get("Plans", []):
+        yield from _read_whole(child, limited=node["Node Type"] == "Limit")
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
