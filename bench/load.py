@@ -1,18 +1,21 @@
 """A client that keeps a server busy: a closed loop over keep-alive connections, all on one event loop in one process.
 
-It has to cost less than the servers it measures, hence a buffer that all connections share and heads that are parsed
-once: what is read is done with before anything else is. Only answers with `Content-Length` are understood.
+It has to cost less than the servers it measures, hence a buffer that all connections share and a head of which no more
+is read than three fields: what is read is done with before anything else is. That the bodies are right is proven
+before. Only answers with `Content-Length` are understood. An open loop over the same connections is in
+`bench.open_load`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 
-from bench.bare_app import LARGE, SMALL
+from bench.works import Request, Work
 
 TIMEOUT_SECONDS = 5
 SWEEP_SECONDS = 0.5
@@ -20,32 +23,9 @@ SWEEP_SECONDS = 0.5
 AT_ONCE = 50
 """So many connections are opened at once: a server's backlog has room for 100."""
 RETRY_SECONDS = 0.05
-KNOWN_HEADS = 256
 BUFFER = bytearray(256 * 1024)
 VIEW = memoryview(BUFFER)
-_FIELDS = "Host: 127.0.0.1\r\nUser-Agent: postern-bench\r\nAccept: */*\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A request, whole, and the body of its answer."""
-
-    name: str
-    title: str
-    request: bytes
-    answer: bytes
-
-
-WORKS = {
-    "small": Work("small", "Small answers", f"GET /small HTTP/1.1\r\n{_FIELDS}\r\n".encode(), SMALL),
-    "large": Work("large", "64 KiB answers", f"GET /large HTTP/1.1\r\n{_FIELDS}\r\n".encode(), LARGE),
-    "upload": Work(
-        "upload",
-        "10 KiB uploads",
-        f"POST /upload HTTP/1.1\r\n{_FIELDS}Content-Length: 10240\r\n\r\n".encode() + b"u" * 10240,
-        b"10240",
-    ),
-}
+_LENGTH = b"\r\ncontent-length:"
 
 
 @dataclass(slots=True)
@@ -53,8 +33,9 @@ class Outcome:
     """What came of a run: the seconds that each request took, of all that were answered as expected; what went wrong.
 
     ``seconds`` is the time from the first request to the last answer, or as long as was asked for if that is longer,
-    ``client_seconds`` the processor time that the client took for it. ``reconnections`` counts the connections that a
-    server closed as HTTP allows: it is no error.
+    ``client_seconds`` the processor time that the client took for it. ``in_time`` counts the answers that came in the
+    ``asking_seconds`` in which requests were made: what is under way at the end may be long in coming.
+    ``reconnections`` counts the connections that a server closed as HTTP allows: it is no error.
     """
 
     latencies: list[float] = field(default_factory=list)
@@ -63,6 +44,8 @@ class Outcome:
     reconnections: int = 0
     seconds: float = 0.0
     client_seconds: float = 0.0
+    in_time: int = 0
+    asking_seconds: float = 0.0
 
 
 class Malformed(Exception):
@@ -72,25 +55,34 @@ class Malformed(Exception):
 class Connection(asyncio.BufferedProtocol):
     """One keep-alive connection, with one request under way at most. The load has another when it has ended."""
 
-    __slots__ = ("_closing", "_early", "_load", "_missing", "_place", "_transport", "asked_at")
+    __slots__ = ("_closing", "_early", "_load", "_missing", "_place", "_request", "_since", "_transport", "asked_at")
 
     def __init__(self, load: Load, place: int) -> None:
         self._load = load
         self._place = place  # among the connections of the load
         self._transport: asyncio.WriteTransport | None = None
+        self._request = load.work.requests[0]
         self._missing = 0  # so many bytes of the body are to come; with 0 it is the head that is
         self._early = b""  # of a head that has not come to its end
         self._closing = False  # after this answer
+        self._since = 0.0  # what the latency counts from
         self.asked_at = 0.0  # on the clock of `time.perf_counter`; 0 when nothing is under way
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.WriteTransport, transport)
 
-    def ask(self) -> None:
+    def ask(self, due_at: float = 0.0) -> None:
+        """Send the next request, whose latency counts from when it was due, or from now."""
         transport = self._transport
         if transport is not None:  # else a new connection is on its way, and asks when it is there
-            self.asked_at = time.perf_counter()
-            transport.write(self._load.work.request)
+            self._request = request = next(self._load.requests)
+            self.asked_at = now = time.perf_counter()
+            self._since = due_at or now
+            transport.write(request.sent)
 
     def get_buffer(self, _hint: int) -> bytearray:
         return BUFFER
@@ -113,6 +105,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport = None
             if self.asked_at:
                 self._load.outcome.errors += 1
+                self.asked_at = 0.0
             else:
                 self._load.outcome.reconnections += 1
             self._load.replace(self._place)
@@ -132,16 +125,14 @@ class Connection(asyncio.BufferedProtocol):
     def _answered(self) -> None:
         load = self._load
         load.answered_at = now = time.perf_counter()
-        load.outcome.latencies.append(now - self.asked_at)
+        load.outcome.latencies.append(now - self._since)
         self.asked_at = 0.0
         if self._closing:
             load.outcome.reconnections += 1
             self.close()
             load.replace(self._place)
-        elif load.going:
-            self.ask()
         else:
-            load.rest()
+            load.ready(self)
 
     def _after_head(self, count: int) -> int:
         """Return how many bytes are to come after those that came now and hold the end of a head, or none."""
@@ -153,7 +144,7 @@ class Connection(asyncio.BufferedProtocol):
             head, count, self._early = self._early[:end], len(self._early), b""
         else:
             head = bytes(VIEW[:end])
-        length, self._closing = self._load.parsed(head)
+        length, self._closing = read_head(head, self._request)
         return end + 4 + length - count
 
     def _abandon(self) -> None:
@@ -169,13 +160,13 @@ class Load:
 
     def __init__(self, port: int, work: Work) -> None:
         self.work = work
+        self.requests = itertools.cycle(work.requests)
         self.going = False
         self.answered_at = 0.0  # the last time
         self.outcome = Outcome()
         self._port = port
         self._connections: list[Connection] = []
         self._replacing: set[asyncio.Task[None]] = set()
-        self._heads: dict[bytes, tuple[int, bool]] = {}
         self._under_way = 0  # of those that are waited for
         self._rested = asyncio.Event()
 
@@ -193,19 +184,13 @@ class Load:
 
     async def run(self, seconds: float) -> Outcome:
         """Ask again and again over all connections for so long, and wait for what is under way then."""
-        self.outcome = outcome = Outcome()
+        self.outcome = Outcome()
         began, began_process = time.perf_counter(), time.process_time()
         self.going = True
         for connection in self._connections:
             connection.ask()
-        while (left := began + seconds - time.perf_counter()) > 0:
-            await asyncio.sleep(min(left, SWEEP_SECONDS))
-            self._sweep()
-        self.going = False
-        await self._until_idle()
-        outcome.seconds = max(self.answered_at - began, seconds)
-        outcome.client_seconds = time.process_time() - began_process
-        return outcome
+        await self._ask_until(began + seconds)
+        return await self._finish(began, began_process)
 
     def close(self) -> None:
         """Close all connections."""
@@ -214,32 +199,26 @@ class Load:
         for connection in self._connections:
             connection.close()
 
+    def ready(self, connection: Connection) -> None:
+        """Have a connection that has nothing under way go on, or rest."""
+        if self.going:
+            connection.ask()
+        else:
+            self._rest()
+
     def replace(self, place: int) -> None:
         """Connect anew where a connection has ended."""
         connection = self._connections[place] = Connection(self, place)
         task = asyncio.get_running_loop().create_task(self._reconnect(connection))
         self._replacing.add(task)
         task.add_done_callback(self._replacing.discard)
-        self.rest()
+        self._rest()
 
-    def rest(self) -> None:
+    def _rest(self) -> None:
         """Take notice that a connection that was waited for has nothing under way any more."""
         self._under_way -= 1
         if self._under_way <= 0:
             self._rested.set()
-
-    def parsed(self, head: bytes) -> tuple[int, bool]:
-        """Return the length of the body after this head, and whether the connection ends with it.
-
-        Raises:
-            Malformed: its status is not 200, or its length is not the one that was to come.
-        """
-        known = self._heads.get(head)
-        if known is None:
-            if len(self._heads) >= KNOWN_HEADS:  # the time of day is in them
-                self._heads.clear()
-            known = self._heads[head] = parse(head, len(self.work.answer))
-        return known
 
     async def _connect(self, connection: Connection) -> None:
         await asyncio.get_running_loop().create_connection(lambda: connection, "127.0.0.1", self._port)
@@ -253,8 +232,22 @@ class Load:
             except OSError:  # a time-out is one, too
                 self.outcome.errors += 1
                 await asyncio.sleep(RETRY_SECONDS)
-        if self.going:
-            connection.ask()
+        self.ready(connection)
+
+    async def _ask_until(self, end: float) -> None:
+        while (left := end - time.perf_counter()) > 0:
+            await asyncio.sleep(min(left, SWEEP_SECONDS))
+            self._sweep()
+
+    async def _finish(self, began: float, began_process: float) -> Outcome:
+        """Wait for what is under way, ask no more, and return what came of the run that began then."""
+        outcome = self.outcome
+        outcome.in_time, outcome.asking_seconds = len(outcome.latencies), time.perf_counter() - began
+        self.going = False
+        await self._until_idle()
+        outcome.seconds = max(self.answered_at - began, outcome.asking_seconds)
+        outcome.client_seconds = time.process_time() - began_process
+        return outcome
 
     async def _until_idle(self) -> None:
         """Wait for the answers to all that is under way: each comes, or is given up in time."""
@@ -273,14 +266,20 @@ class Load:
                 connection.give_up()
 
 
-def parse(head: bytes, expected_length: int) -> tuple[int, bool]:
-    """Return the body's length that a head says, and whether the connection ends with the answer.
+def read_head(head: bytes, request: Request) -> tuple[int, bool]:
+    """Return the body's length that the head of an answer says, and whether the connection ends with it.
 
     Raises:
-        Malformed: the status is not 200, or the length another than expected.
+        Malformed: the status is another than expected, or the length is, or it has none.
     """
-    status, *lines = head.lower().split(b"\r\n")
-    fields = {name: value.strip() for name, _, value in (line.partition(b":") for line in lines)}
-    if status.split()[1:2] != [b"200"] or fields.get(b"content-length") != str(expected_length).encode():
+    lowered = head.lower()
+    at = lowered.find(_LENGTH)
+    if at < 0 or head[9:12] != request.status:
         raise Malformed
-    return expected_length, fields.get(b"connection") == b"close" or status.startswith(b"http/1.0")
+    said = lowered[at + len(_LENGTH) :].partition(b"\r\n")[0].strip()
+    if not said.isdigit():
+        raise Malformed
+    length = int(said)
+    if request.length not in (None, length):
+        raise Malformed
+    return length, b"\r\nconnection: close" in lowered or lowered.startswith(b"http/1.0")

@@ -1,0 +1,53 @@
+"""Kinds of work: the requests that a load asks in turn, each with what is seen of its answer at a glance.
+
+Here are those of `bench.bare_app`; those of the API are in `bench.api_works`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.bare_app import LARGE, SMALL
+
+FIELDS = "Host: 127.0.0.1\r\nUser-Agent: postern-bench\r\nAccept: */*\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request, whole; the status of its answer, as it stands in the head; the length of the body, if it is known."""
+
+    sent: bytes
+    status: bytes = b"200"
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Requests that are asked one after the other, and again from the first."""
+
+    name: str
+    title: str
+    requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BareWork(Work):
+    """A request of the bare application, and the body of its answer."""
+
+    answer: bytes
+
+
+def _bare(name: str, title: str, head: str, *, answer: bytes, body: bytes = b"") -> BareWork:
+    sent = f"{head} HTTP/1.1\r\n{FIELDS}{f'Content-Length: {len(body)}' if body else ''}".encode()
+    sent += (b"\r\n\r\n" if body else b"\r\n") + body
+    return BareWork(name, title, (Request(sent, length=len(answer)),), answer)
+
+
+WORKS = {
+    work.name: work
+    for work in (
+        _bare("small", "Small answers", "GET /small", answer=SMALL),
+        _bare("large", "64 KiB answers", "GET /large", answer=LARGE),
+        _bare("upload", "10 KiB uploads", "POST /upload", answer=b"10240", body=b"u" * 10240),
+    )
+}
