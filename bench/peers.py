@@ -6,6 +6,7 @@ Ours and Hypercorn run in the environment of the bench. The others have one of t
 
 from __future__ import annotations
 
+import re
 import resource
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Protocol
 
 from tests.support.processes import environment, free_port, running
 
@@ -30,6 +32,7 @@ TICKS_A_SECOND = 100  # of the clock in /proc, on every Linux that there is
 QUIET_SECONDS, NO_LONGER_SECONDS = 0.05, 2
 A_FEW_DESCRIPTORS = 64
 """More than any of them has without connections, in all its processes."""
+_PEAK = re.compile(r"^VmHWM:\s*(\d+) kB", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,16 @@ SYSTEMS = {
 DEFAULT_SYSTEMS = [name for name in SYSTEMS if name != "hypercorn-asyncio"]
 
 
+class Named(Protocol):
+    """What is measured, in one word and in some."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A system that runs: its port, and the process that was started, with whose number its session is named.
@@ -79,7 +92,7 @@ class Server:
     `keep_alive_seconds` is how long it lets a connection be idle, where it can be told.
     """
 
-    system: System
+    system: Named
     port: int
     pid: int
     keep_alive_seconds: int
@@ -91,6 +104,11 @@ class Server:
     def resident_kib(self) -> int:
         """Return the memory that its processes have in use."""
         return sum(int(stat[21]) for stat in self._stats()) * resource.getpagesize() // 1024
+
+    def peak_kib(self) -> int:
+        """Return the most memory that each of its processes has had in use so far, all together (VmHWM of proc(5))."""
+        peaks = (_PEAK.search((process / "status").read_text()) for process, _ in self._processes())
+        return sum(int(peak[1]) for peak in peaks if peak)
 
     def wait_until_quiet(self) -> None:
         """Wait until it has done what it still had to do, for two seconds at most."""
