@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
@@ -35,11 +36,12 @@ class Outcome:
     ``seconds`` is the time from the first request to the last answer, or as long as was asked for if that is longer,
     ``client_seconds`` the processor time that the client took for it. ``in_time`` counts the answers that came in the
     ``asking_seconds`` in which requests were made: what is under way at the end may be long in coming.
-    ``reconnections`` counts the connections that a server closed as HTTP allows: it is no error.
+    ``faults`` says what the errors were, and how often. ``reconnections`` counts the connections that a server closed
+    as HTTP allows: it is no error.
     """
 
     latencies: list[float] = field(default_factory=list)
-    errors: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
     timeouts: int = 0
     reconnections: int = 0
     seconds: float = 0.0
@@ -47,9 +49,13 @@ class Outcome:
     in_time: int = 0
     asking_seconds: float = 0.0
 
+    @property
+    def errors(self) -> int:
+        return self.faults.total()
+
 
 class Malformed(Exception):
-    """An answer is not what was expected."""
+    """An answer is not what was expected: it says what it is instead."""
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -91,9 +97,9 @@ class Connection(asyncio.BufferedProtocol):
         try:
             missing = self._missing - count if self._missing else self._after_head(count)
             if missing < 0 or not self.asked_at:
-                raise Malformed
-        except Malformed:
-            self._load.outcome.errors += 1
+                raise Malformed("more than was asked for")
+        except Malformed as fault:
+            self._load.outcome.faults[str(fault)] += 1
             self._abandon()
             return
         self._missing = missing
@@ -104,7 +110,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None:  # it was not us
             self._transport = None
             if self.asked_at:
-                self._load.outcome.errors += 1
+                self._load.outcome.faults["no answer"] += 1
                 self.asked_at = 0.0
             else:
                 self._load.outcome.reconnections += 1
@@ -230,7 +236,7 @@ class Load:
                     await self._connect(connection)
                 break
             except OSError:  # a time-out is one, too
-                self.outcome.errors += 1
+                self.outcome.faults["no connection"] += 1
                 await asyncio.sleep(RETRY_SECONDS)
         self.ready(connection)
 
@@ -274,12 +280,12 @@ def read_head(head: bytes, request: Request) -> tuple[int, bool]:
     """
     lowered = head.lower()
     at = lowered.find(_LENGTH)
-    if at < 0 or head[9:12] != request.status:
-        raise Malformed
+    if head[9:12] != request.status:
+        raise Malformed(f"status {head[9:12].decode(errors='replace')}")
     said = lowered[at + len(_LENGTH) :].partition(b"\r\n")[0].strip()
-    if not said.isdigit():
-        raise Malformed
+    if at < 0 or not said.isdigit():
+        raise Malformed("no length")
     length = int(said)
     if request.length not in (None, length):
-        raise Malformed
+        raise Malformed("another length")
     return length, b"\r\nconnection: close" in lowered or lowered.startswith(b"http/1.0")
