@@ -61,6 +61,16 @@ SYSTEMS = {
     for system in (
         _ours(OURS, "postern", str(PROGRAMS / "postern"), "run", "--bind", "127.0.0.1:PORT"),
         _peer("fastapi", "FastAPI, as usual", "uvicorn", f"bench.apps.fastapi_usual:app {UVICORN}"),
+        _peer("fastapi-tuned", "FastAPI, tuned", "uvicorn", f"bench.apps.fastapi_tuned:app {QUIET}"),
+        _peer("litestar", "Litestar", "uvicorn", f"bench.apps.litestar_app:app {UVICORN}"),
+        _peer("quart", "Quart", "hypercorn", f"bench.apps.quart_app:app {HYPERCORN}"),
+        _peer(
+            "guide",
+            "Flask, gunicorn",
+            "gunicorn",
+            "bench.apps.guide:app --no-control-socket --workers 1 --bind 127.0.0.1:PORT",
+        ),
+        _peer("wsgi-to-asgi", "Flask, WsgiToAsgi", "hypercorn", f"bench.apps.guide:asgi {HYPERCORN}"),
         _peer("floor-hypercorn", "floor, Hypercorn", "hypercorn", f"{FLOOR} {HYPERCORN}"),
         _peer("floor-engine", "floor, our server", "service.server", f"{FLOOR} --bind 127.0.0.1:PORT"),
         _peer("floor-uvicorn", "floor, uvicorn", "uvicorn", f"{FLOOR} {QUIET}"),
@@ -75,6 +85,7 @@ WAITING = {
             *(sys.executable, "-m", "service.server", "bench.apps.waiting:app", "--bind", "127.0.0.1:PORT"),
         ),
         SYSTEMS["fastapi"],
+        SYSTEMS["fastapi-tuned"],
     )
 }
 """Those that have a view at `/wait`."""
