@@ -16,7 +16,13 @@ from bench.dataset import ACCESS_SECONDS, Dataset
 from bench.peers import PEERS_PYTHON, Server
 from tests.support.processes import PROGRAMS, environment, free_port, running
 
-KEEP_ALIVE_SECONDS = 75
+KEEP_ALIVE_SECONDS = 5
+"""How long stock Hypercorn and uvicorn keep a connection; the service's own server lets go of one that has ended."""
+PACKAGES = (
+    *("fastapi", "litestar", "quart", "flask", "flask-sqlalchemy", "flask-jwt-extended", "sqlalchemy", "asyncpg"),
+    *("psycopg", "pyjwt", "pydantic", "msgspec", "orjson", "uvicorn", "httptools", "uvloop", "hypercorn", "gunicorn"),
+)
+"""Whose versions are of interest (`bench.peers.versions`)."""
 OURS = "postern"
 
 
