@@ -47,15 +47,16 @@ LOAD_USERS = f"""
     SELECT 'user' || number, 'user' || number || '@example.com', $3, {MADE_AT}, {MADE_AT}
     FROM generate_series($1::bigint, $2) AS number
 """
-# Sixty words each, about 300 characters: some are common, some are not, as a full-text index wants it.
+# Sixty words each, about 300 characters; some are common and some are not, which is what a full-text index meets.
 LOAD_POSTS = f"""
     INSERT INTO posts (author_id, title, body, created_at, updated_at)
     SELECT
         1 + number % greatest(1, $3::bigint / {POSTS_OF_AUTHOR}),
         'Number ' || number || ', and what became of it',
         (
-            SELECT string_agg(substr(md5(((number * 61 + place * place) % (place * 97 + 11))::text), 1, 4), ' ')
-            FROM generate_series(1, 60) AS place
+            SELECT translate(string_agg(substr(md5(seed::text), 1, 4), ' '), '0123456789', 'ghijklmnop')
+            FROM generate_series(1, 60) AS place,
+                LATERAL (SELECT (number * 61 + place * place) % (place * 97 + 11)) AS drawn(seed)
         ),
         {MADE_AT}, {MADE_AT}
     FROM generate_series($1::bigint, $2) AS number
@@ -118,7 +119,10 @@ def codec_of(secret_key: str, **names: str) -> TokenCodec:
 
 @contextmanager
 def dataset(users: int = USERS) -> Iterator[Dataset]:
-    """Start a PostgreSQL with so many users and as many posts; end it, and delete all of it."""
+    """Start a PostgreSQL with so many users and as many posts; end it, and delete all of it.
+
+    To be entered from the main thread, without a running event loop.
+    """
     secret_key = os.urandom(32).hex()
     with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "postgres", ephemeral=True) as cluster:
         cluster.ensure_database()

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -173,13 +173,13 @@ def install_peers() -> None:
         ready.write_text(locked)
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of what is measured, by name."""
+def versions(packages: Sequence[str] = PEERS_PACKAGES) -> dict[str, str]:
+    """Return the versions of what is measured, by name: ours, and those of the peers' packages."""
     ask = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
-    command = [str(PEERS_PYTHON), "-c", ask, *PEERS_PACKAGES]
+    command = [str(PEERS_PYTHON), "-c", ask, *packages]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     ours = {name: metadata.version(name) for name in ("hypercorn", "uvloop")}
-    return ours | dict(zip(PEERS_PACKAGES, answer, strict=True))
+    return ours | dict(zip(packages, answer, strict=True))
 
 
 def allow_descriptors(connections: int) -> None:

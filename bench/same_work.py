@@ -31,8 +31,8 @@ from service.tokens import TokenType, generation, new_jti
 TIMEOUT_SECONDS = 10
 NEW_POST = {"title": "Ünder one löop", "body": "It is what it is, “quoted”, and not what it was. 🦉\n" * 6}
 OF_NEW_ROWS = frozenset({"id", "created_at", "updated_at"})
-OF_A_LIBRARY = {"type", "fresh"}
-"""Claims that a library of a peer writes beside those that are asked for."""
+OF_A_LIBRARY = {"type", "fresh", "csrf"}
+"""Claims that Flask-JWT-Extended writes beside those that are asked for."""
 SESSION = """
     SELECT user_id, access_jti, refresh_jti, parent_jti, kid, ended_at, ip, user_agent,
         access_expires_at - date_trunc('second', issued_at) AS access,
@@ -140,31 +140,34 @@ def _check_login(server: Server, ours: Server, rows: Dataset) -> None:
     _compare(server, asked.what, given, expected, but={"access_token", "refresh_token"})
     used = Asked("the token of a login", "GET", "/api/auth/me", given.document["access_token"])
     _compare(server, used.what, ask(ours, used), Answer(200, expected.document["user"]))
-    with contextlib.suppress(LookupError, TypeError, ValueError):
-        if _said_and_stored(rows, given.document) == _said_and_stored(rows, expected.document):
-            return
-    raise _fault(server, "the tokens of a login, and what is stored of them", "they are not what they should be")
+    what = "a login's tokens, and what is stored of them"
+    try:
+        made, as_ours = _said_and_stored(rows, given.document), _said_and_stored(rows, expected.document)
+    except (LookupError, TypeError, ValueError) as error:
+        raise _fault(server, what, f"something is missing: {error!r}") from error
+    _compare(server, what, Answer(200, made), Answer(200, as_ours))
 
 
-def _said_and_stored(rows: Dataset, login: Any) -> tuple[object, ...]:
+def _said_and_stored(rows: Dataset, login: Any) -> dict[str, object]:
     """Return what two logins of one account have in common: of their tokens, and of their sessions.
 
     Raises:
-        LookupError: the session is not there, or is another one's, or a token lacks what it should say.
+        LookupError: the session is not there, or a token lacks what it should say.
     """
-    found = []
+    found: dict[str, object] = {}
     session_ids, jtis = set(), {}
     for kind in ("access", "refresh"):
         header, claims = (_decoded(part) for part in login[f"{kind}_token"].split(".")[:2])
         session_ids.add(claims["sid"])
         jtis[kind] = uuid.UUID(claims["jti"])
-        lifetime, delay = claims["exp"] - claims["iat"], claims["nbf"] - claims["iat"]
-        whose = (claims["iss"], claims["aud"], claims["sub"])
-        found.append((header, whose, lifetime, delay, claims.keys() - OF_A_LIBRARY))
+        seconds = {name: claims[name] - claims["iat"] for name in ("exp", "nbf")}
+        whose = {name: claims[name] for name in ("iss", "aud", "sub")}
+        names = sorted(claims.keys() - OF_A_LIBRARY)
+        found[kind] = {"header": header, "claims": whose, "seconds": seconds, "names": names}
+    found["one generation"] = generation(jtis["access"]) == generation(jtis["refresh"])
     stored = dict(_run(rows, SESSION, session_ids.pop())[0])
-    if session_ids or jtis != {kind: stored.pop(f"{kind}_jti") for kind in jtis}:
-        raise LookupError
-    return found, generation(jtis["access"]) == generation(jtis["refresh"]), stored
+    found["jtis as stored"] = jtis == {kind: stored.pop(f"{kind}_jti") for kind in jtis}
+    return found | {"one session": not session_ids, "stored": stored}
 
 
 def _check_refusals(server: Server, rows: Dataset) -> None:

@@ -16,7 +16,13 @@ from bench.dataset import ACCESS_SECONDS, Dataset
 from bench.peers import PEERS_PYTHON, Server
 from tests.support.processes import PROGRAMS, environment, free_port, running
 
-KEEP_ALIVE_SECONDS = 75
+KEEP_ALIVE_SECONDS = 5
+"""How long stock Hypercorn and uvicorn keep a connection; the service's own server lets go of one that has ended."""
+PACKAGES = (
+    *("fastapi", "litestar", "quart", "flask", "flask-sqlalchemy", "flask-jwt-extended", "sqlalchemy", "asyncpg"),
+    *("psycopg", "pyjwt", "pydantic", "msgspec", "orjson", "uvicorn", "httptools", "uvloop", "hypercorn", "gunicorn"),
+)
+"""Whose versions are of interest (`bench.peers.versions`)."""
 OURS = "postern"
 
 
@@ -61,6 +67,16 @@ SYSTEMS = {
     for system in (
         _ours(OURS, "postern", str(PROGRAMS / "postern"), "run", "--bind", "127.0.0.1:PORT"),
         _peer("fastapi", "FastAPI, as usual", "uvicorn", f"bench.apps.fastapi_usual:app {UVICORN}"),
+        _peer("fastapi-tuned", "FastAPI, tuned", "uvicorn", f"bench.apps.fastapi_tuned:app {QUIET}"),
+        _peer("litestar", "Litestar", "uvicorn", f"bench.apps.litestar_app:app {UVICORN}"),
+        _peer("quart", "Quart", "hypercorn", f"bench.apps.quart_app:app {HYPERCORN}"),
+        _peer(
+            "guide",
+            "Flask, gunicorn",
+            "gunicorn",
+            "bench.apps.guide:app --no-control-socket --workers 1 --bind 127.0.0.1:PORT",
+        ),
+        _peer("wsgi-to-asgi", "Flask, WsgiToAsgi", "hypercorn", f"bench.apps.guide:asgi {HYPERCORN}"),
         _peer("floor-hypercorn", "floor, Hypercorn", "hypercorn", f"{FLOOR} {HYPERCORN}"),
         _peer("floor-engine", "floor, our server", "service.server", f"{FLOOR} --bind 127.0.0.1:PORT"),
         _peer("floor-uvicorn", "floor, uvicorn", "uvicorn", f"{FLOOR} {QUIET}"),
@@ -75,6 +91,7 @@ WAITING = {
             *(sys.executable, "-m", "service.server", "bench.apps.waiting:app", "--bind", "127.0.0.1:PORT"),
         ),
         SYSTEMS["fastapi"],
+        SYSTEMS["fastapi-tuned"],
     )
 }
 """Those that have a view at `/wait`."""
