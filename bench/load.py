@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 
-from bench.works import Request, Work
+from bench.works import Malformed, Work
 
 TIMEOUT_SECONDS = 5
 SWEEP_SECONDS = 0.5
@@ -26,7 +26,6 @@ AT_ONCE = 50
 RETRY_SECONDS = 0.05
 BUFFER = bytearray(256 * 1024)
 VIEW = memoryview(BUFFER)
-_LENGTH = b"\r\ncontent-length:"
 
 
 @dataclass(slots=True)
@@ -54,10 +53,6 @@ class Outcome:
         return self.faults.total()
 
 
-class Malformed(Exception):
-    """An answer is not what was expected: it says what it is instead."""
-
-
 class Connection(asyncio.BufferedProtocol):
     """One keep-alive connection, with one request under way at most. The load has another when it has ended."""
 
@@ -82,9 +77,11 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.WriteTransport, transport)
 
     def ask(self, due_at: float = 0.0) -> None:
-        """Send the next request, whose latency counts from when it was due, or from now."""
+        """Send the next request, whose latency counts from when it was due, or from now; connect first if it is new."""
         transport = self._transport
-        if transport is not None:  # else a new connection is on its way, and asks when it is there
+        if transport is None:
+            self._load.connect(self)
+        else:
             self._request = request = next(self._load.requests)
             self.asked_at = now = time.perf_counter()
             self._since = due_at or now
@@ -150,7 +147,7 @@ class Connection(asyncio.BufferedProtocol):
             head, count, self._early = self._early[:end], len(self._early), b""
         else:
             head = bytes(VIEW[:end])
-        length, self._closing = read_head(head, self._request)
+        length, self._closing = self._request.read(head)
         return end + 4 + length - count
 
     def _abandon(self) -> None:
@@ -170,9 +167,10 @@ class Load:
         self.going = False
         self.answered_at = 0.0  # the last time
         self.outcome = Outcome()
+        self.opening = 0  # so many connections are
         self._port = port
         self._connections: list[Connection] = []
-        self._replacing: set[asyncio.Task[None]] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
         self._under_way = 0  # of those that are waited for
         self._rested = asyncio.Event()
 
@@ -200,7 +198,7 @@ class Load:
 
     def close(self) -> None:
         """Close all connections."""
-        for task in self._replacing:
+        for task in self._connecting:
             task.cancel()
         for connection in self._connections:
             connection.close()
@@ -213,12 +211,25 @@ class Load:
             self._rest()
 
     def replace(self, place: int) -> None:
-        """Connect anew where a connection has ended."""
-        connection = self._connections[place] = Connection(self, place)
-        task = asyncio.get_running_loop().create_task(self._reconnect(connection))
-        self._replacing.add(task)
-        task.add_done_callback(self._replacing.discard)
+        """Have another connection where one has ended."""
+        self._connections[place] = Connection(self, place)
+        self.ended(place)
         self._rest()
+
+    def ended(self, place: int) -> None:
+        """Open the other connection if something is to be asked over it, and else when something is.
+
+        One that is open and idle would stop a server that serves one connection after the other.
+        """
+        if self.going:
+            self.connect(self._connections[place])
+
+    def connect(self, connection: Connection) -> None:
+        """Have a connection opened that is ready then."""
+        self.opening += 1
+        task = asyncio.get_running_loop().create_task(self._connect_at_last(connection))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
     def _rest(self) -> None:
         """Take notice that a connection that was waited for has nothing under way any more."""
@@ -229,7 +240,7 @@ class Load:
     async def _connect(self, connection: Connection) -> None:
         await asyncio.get_running_loop().create_connection(lambda: connection, "127.0.0.1", self._port)
 
-    async def _reconnect(self, connection: Connection) -> None:
+    async def _connect_at_last(self, connection: Connection) -> None:
         while True:
             try:
                 async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -238,6 +249,7 @@ class Load:
             except OSError:  # a time-out is one, too
                 self.outcome.faults["no connection"] += 1
                 await asyncio.sleep(RETRY_SECONDS)
+        self.opening -= 1
         self.ready(connection)
 
     async def _ask_until(self, end: float) -> None:
@@ -270,22 +282,3 @@ class Load:
         for connection in self._connections:
             if 0 < connection.asked_at < late:
                 connection.give_up()
-
-
-def read_head(head: bytes, request: Request) -> tuple[int, bool]:
-    """Return the body's length that the head of an answer says, and whether the connection ends with it.
-
-    Raises:
-        Malformed: the status is another than expected, or the length is, or it has none.
-    """
-    lowered = head.lower()
-    at = lowered.find(_LENGTH)
-    if head[9:12] != request.status:
-        raise Malformed(f"status {head[9:12].decode(errors='replace')}")
-    said = lowered[at + len(_LENGTH) :].partition(b"\r\n")[0].strip()
-    if at < 0 or not said.isdigit():
-        raise Malformed("no length")
-    length = int(said)
-    if request.length not in (None, length):
-        raise Malformed("another length")
-    return length, b"\r\nconnection: close" in lowered or lowered.startswith(b"http/1.0")

@@ -18,7 +18,7 @@ from bench.peers import TICKS_A_SECOND, Server
 from bench.works import Work
 from service.embedded import Cluster
 
-OPEN_CONNECTIONS = 256
+OPEN_CONNECTIONS = 64
 """Of an open loop: more than are under way while a server keeps up."""
 WARM_CONNECTIONS = 32
 WARM_FROM = 1000

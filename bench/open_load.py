@@ -38,6 +38,8 @@ class OpenLoad(Load):
         self._due: deque[float] = deque()
         self._waiting: deque[float] = deque()  # when they were due
         self._idle: deque[Connection] = deque()
+        self._closed: deque[int] = deque()  # their places
+        self._following = False
         self._wake_at: Callable[[float], None] = lambda _moment: None
 
     async def follow(self, offsets: Sequence[float], seconds: float) -> Outcome:
@@ -47,9 +49,10 @@ class OpenLoad(Load):
         """
         self.outcome, self._waiting = Outcome(), deque()
         self._idle = deque(connection for connection in self._connections if connection.is_open)
+        self._closed = deque(place for place, connection in enumerate(self._connections) if not connection.is_open)
         began, began_process = time.perf_counter(), time.process_time()
         self._due = deque(began + LEAD_SECONDS + offset for offset in offsets)
-        self.going = True
+        self._following = True
         with _alarm(self._go_on) as self._wake_at:
             self._go_on()
             await self._ask_until(began + LEAD_SECONDS + seconds)
@@ -57,17 +60,26 @@ class OpenLoad(Load):
             while self._due or self._waiting:
                 await asyncio.sleep(SWEEP_SECONDS)
                 self._sweep()
+        self._following = False
         outcome = await self._finish(began, began_process)
         outcome.in_time, outcome.asking_seconds = in_time, asking_seconds
         return outcome
 
     def ready(self, connection: Connection) -> None:
         """Have a connection that has nothing under way take what waits, or wait for what is due."""
-        if self.going:
+        if self._following:
             self._idle.append(connection)
             self._send()
         else:
-            self._rest()
+            super().ready(connection)
+
+    def ended(self, place: int) -> None:
+        """Have the other connection opened when there is none for what is due."""
+        if self._following:
+            self._closed.append(place)
+            self._send()
+        else:
+            super().ended(place)
 
     def _go_on(self) -> None:
         """Ask what is due by now, and set the alarm to the next."""
@@ -84,6 +96,8 @@ class OpenLoad(Load):
             connection = idle.popleft()  # the one that has been idle for longest: clients are many
             if connection.is_open:
                 connection.ask(waiting.popleft())
+        while self._closed and self.opening < len(waiting):
+            self.connect(self._connections[self._closed.popleft()])
 
     def _sweep(self) -> None:
         super()._sweep()

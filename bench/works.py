@@ -12,6 +12,13 @@ from bench.bare_app import LARGE, SMALL
 FIELDS = "Host: 127.0.0.1\r\nUser-Agent: postern-bench\r\nAccept: */*\r\n"
 
 
+_LENGTH = b"\r\ncontent-length:"
+
+
+class Malformed(Exception):
+    """An answer is not what was expected: it says what it is instead."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request, whole; the status of its answer, as it stands in the head; the length of the body, if it is known."""
@@ -19,6 +26,24 @@ class Request:
     sent: bytes
     status: bytes = b"200"
     length: int | None = None
+
+    def read(self, head: bytes) -> tuple[int, bool]:
+        """Return the body's length that the head of an answer says, and whether the connection ends with it.
+
+        Raises:
+            Malformed: the status is another than expected, or the length is, or it has none.
+        """
+        if head[9:12] != self.status:
+            raise Malformed(f"status {head[9:12].decode(errors='replace')}")
+        lowered = head.lower()
+        at = lowered.find(_LENGTH)
+        said = lowered[at + len(_LENGTH) :].partition(b"\r\n")[0].strip()
+        if at < 0 or not said.isdigit():
+            raise Malformed("no length")
+        length = int(said)
+        if self.length not in (None, length):
+            raise Malformed("another length")
+        return length, b"\r\nconnection: close" in lowered or lowered.startswith(b"http/1.0")
 
 
 @dataclass(frozen=True, slots=True)
