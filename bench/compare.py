@@ -30,7 +30,7 @@ from bench.dataset import Dataset, dataset
 from bench.measuring import OPEN_CONNECTIONS, Database, Pace, Subject, Timing, at_pace, flat_out, warm_up
 from bench.peers import PEERS_PYTHON, Server, allow_descriptors, install_peers, versions
 from bench.same_work import prove
-from bench.systems import OURS, SYSTEMS, WAITING, started
+from bench.systems import OURS, PACKAGES, SYSTEMS, WAITING, started
 from bench.targets import FASTAPI, GUIDE, WAITS
 from tests.support.processes import ROOT, environment
 
@@ -167,7 +167,7 @@ def _narrator(round_number: int, rounds: int) -> Callable[[str], None]:
 
 def about(planned: Plan, load_at_begin: float) -> list[str]:
     """Say when and where it was, a sentence each."""
-    libraries = ", ".join(f"{name} {version}" for name, version in versions().items())
+    libraries = ", ".join(f"{name} {version}" for name, version in versions(PACKAGES).items())
     return [
         f"{time.strftime('%Y-%m-%d %H:%M')}, {os.cpu_count()} cores, Linux {platform.release()},",
         f"Python {platform.python_version()}, {libraries};",
