@@ -139,7 +139,7 @@ def main(folder: Path) -> None:
     for draw in (processor, rates, latencies):
         figure = draw(measured)
         # Neither the time nor the version of matplotlib goes into the file.
-        figure.savefig(folder / f"{draw.__name__}.png", bbox_inches="tight", metadata={"Software": None})
+        figure.savefig(folder / f"compare-{draw.__name__}.png", bbox_inches="tight", metadata={"Software": None})
         pyplot.close(figure)
 
 
