@@ -80,7 +80,7 @@ def plan(arguments: list[str] | None = None) -> Plan:
     parser.add_argument("--systems", type=_listed, metavar=",".join(SYSTEMS))
     parser.add_argument("--results", type=Path, metavar="FOLDER", help=f"by default {RESULTS}")
     asked = parser.parse_args(arguments)
-    rounds, seconds, connections = (1, 0.1, [32]) if asked.check else (3, 2.0, counts)
+    rounds, seconds, connections = (1, 0.1, [32]) if asked.check else (3, 1.5, counts)
     chosen = asked.systems or list(CHECKED if asked.check else SYSTEMS)
     kinds = asked.work or [name for name in KINDS if not (asked.check and name == SLOW)]
     for names, known in ((kinds, KINDS.keys()), (chosen, SYSTEMS.keys())):

@@ -174,16 +174,17 @@ class Load:
         self._under_way = 0  # of those that are waited for
         self._rested = asyncio.Event()
 
-    async def open(self, count: int) -> Outcome:
-        """Open so many connections, some at a time, with a request over each."""
+    async def open(self, count: int, *, idle: bool = False) -> Outcome:
+        """Open so many connections, some at a time, with a request over each unless they are to be idle."""
         self.outcome = Outcome()
         for start in range(0, count, AT_ONCE):
             fresh = [Connection(self, place) for place in range(start, min(start + AT_ONCE, count))]
             await asyncio.gather(*map(self._connect, fresh))
             self._connections += fresh
-            for connection in fresh:
-                connection.ask()
-            await self._until_idle()
+            if not idle:
+                for connection in fresh:
+                    connection.ask()
+                await self._until_idle()
         return self.outcome
 
     async def run(self, seconds: float) -> Outcome:

@@ -21,8 +21,10 @@ from service.embedded import Cluster
 OPEN_CONNECTIONS = 64
 """Of an open loop: more than are under way while a server keeps up."""
 WARM_CONNECTIONS = 32
-WARM_FROM = 1000
-"""So many connections that each has made a request are warm-up enough."""
+WARM_FROM, IDLE_FROM = 256, 2000
+"""So many connections that each has made a request are warm-up enough, and so many take some systems too long even to
+make one: they are opened, and that is all.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ async def _measure(
 ) -> Cell:
     server, database = subject.server, subject.database
     try:
-        before = [await load.open(connections)]
+        before = [await load.open(connections, idle=connections >= IDLE_FROM)]
         if connections < WARM_FROM:
             before.append(await load.run(timing.warm_up_seconds))
         server_took, database_took = server.processor_seconds(), database.processor_seconds()
