@@ -14,11 +14,11 @@ POINTS = (50, 75, 90, 95, 99, 99.9, 100)
 class Cell:
     """What one system did in one round of one kind of work, with so many connections.
 
-    In an open loop ``pace`` says what the rate is half of, by a system's name, and ``rate`` how many requests a second
-    that is; else they are empty. ``in_time`` counts the answers that came in the ``asking_seconds`` in which requests
-    were made, ``seconds`` goes on to the last one. Processor time is that of the server's processes, of the database's,
-    and of the client. ``latencies_ms`` are at the POINTS, and none without an answer. ``faults`` says what the errors
-    were, and how often.
+    ``seconds`` goes on to the last answer. In an open loop ``pace`` says what the rate is half of, by a system's name,
+    ``rate`` how many requests a second that is, and ``in_time`` counts the answers that came in the ``asking_seconds``
+    in which requests were due; else all of these are empty. Processor time is that of the server's processes, of the
+    database's, and of the client. ``latencies_ms`` are at the POINTS, and none without an answer. ``faults`` says what
+    the errors were, and how often.
     """
 
     round: int
@@ -45,7 +45,7 @@ class Cell:
 
     @property
     def per_second(self) -> float:
-        return self.in_time / self.asking_seconds
+        return self.in_time / self.asking_seconds if self.pace else self.requests / self.seconds
 
     @property
     def processor_us(self) -> float:

@@ -27,8 +27,8 @@ HOW_TO_READ = (
     " proven before. One client asks them in turns, in an order drawn for each cell. Figures are medians over the"
     " rounds. Ratios are to ours, computed within each round, and beside their median are the least and the greatest."
     " Processor time is that of all of a server's processes, for one request, as the operating system accounts for it;"
-    " PostgreSQL's is apart, and the client's, which share the cores. Requests a second count what was answered while"
-    " requests were made; latencies are of all requests. What took more than 5 s has timed out, and is in no latency."
+    " PostgreSQL's is apart, and the client's, which share the cores. Requests a second are of all that were answered,"
+    " by the time to the last answer. What took more than 5 s has timed out, and is in no latency."
 )
 HOW_IT_IS_OPEN = (
     "Requests come by chance at a rate that is half of what a system did flat out in that round, at 32 connections;"

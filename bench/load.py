@@ -33,10 +33,10 @@ class Outcome:
     """What came of a run: the seconds that each request took, of all that were answered as expected; what went wrong.
 
     ``seconds`` is the time from the first request to the last answer, or as long as was asked for if that is longer,
-    ``client_seconds`` the processor time that the client took for it. ``in_time`` counts the answers that came in the
-    ``asking_seconds`` in which requests were made: what is under way at the end may be long in coming.
-    ``faults`` says what the errors were, and how often. ``reconnections`` counts the connections that a server closed
-    as HTTP allows: it is no error.
+    ``client_seconds`` the processor time that the client took for it. Of an open loop ``in_time`` counts the answers
+    that came in the ``asking_seconds`` in which requests were due: those to the last may be long in coming. ``faults``
+    says what the errors were, and how often. ``reconnections`` counts the connections that a server closed as HTTP
+    allows: it is no error.
     """
 
     latencies: list[float] = field(default_factory=list)
@@ -260,11 +260,10 @@ class Load:
 
     async def _finish(self, began: float, began_process: float) -> Outcome:
         """Wait for what is under way, ask no more, and return what came of the run that began then."""
-        outcome = self.outcome
-        outcome.in_time, outcome.asking_seconds = len(outcome.latencies), time.perf_counter() - began
+        outcome, asking_seconds = self.outcome, time.perf_counter() - began
         self.going = False
         await self._until_idle()
-        outcome.seconds = max(self.answered_at - began, outcome.asking_seconds)
+        outcome.seconds = max(self.answered_at - began, asking_seconds)
         outcome.client_seconds = time.process_time() - began_process
         return outcome
 

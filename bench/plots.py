@@ -25,7 +25,7 @@ CONNECTIONS, OF_DISTRIBUTION = 32, (32, 256)
 Raw = dict[str, Any]
 STYLE: dict[str, object] = {
     "font.size": 8,
-    "figure.dpi": 110,
+    "figure.dpi": 100,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -69,7 +69,7 @@ def processor_us(cell: Raw) -> float:
 
 
 def per_second(cell: Raw) -> float:
-    return float(cell["in_time"]) / float(cell["asking_seconds"])
+    return float(cell["requests"]) / float(cell["seconds"])
 
 
 def latency_ms(place: int, cell: Raw) -> float:

@@ -108,9 +108,9 @@ def _beside(cells: Sequence[Cell], place: Place, peer: str, ratio: Ratio, *, our
 
 def ratios(ours: Iterable[Cell], theirs: Iterable[Cell], ratio: Ratio) -> list[float]:
     """Return a ratio of each round in which both have answered."""
-    beside = {cell.round: cell for cell in theirs if cell.in_time and cell.server_seconds}
+    beside = {cell.round: cell for cell in theirs if cell.requests and cell.server_seconds}
     pairs = [(cell, beside[cell.round]) for cell in ours if cell.round in beside]
-    return [ratio(cell, other) for cell, other in pairs if cell.in_time and cell.server_seconds]
+    return [ratio(cell, other) for cell, other in pairs if cell.requests and cell.server_seconds]
 
 
 def times_the_processor(ours: Cell, theirs: Cell) -> float:
