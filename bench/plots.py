@@ -88,7 +88,7 @@ def processor(measured: Measured) -> Figure:
     axes.set_xticks(range(len(works)), [WORKS[work] for work in works])
     axes.set_ylabel("µs")
     axes.set_title(f"Processor time of the server for a request, {CONNECTIONS} connections (less is better)")
-    axes.legend(ncols=2)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -116,6 +116,7 @@ def latencies(measured: Measured) -> Figure:
     figure, panels = pyplot.subplots(1, max(1, len(counts)), figsize=(9, 4), squeeze=False)
     for axes, count in zip(panels[0], counts, strict=False):
         _distribution(axes, measured, count)
+    figure.suptitle("GET /api/auth/me: so many of all requests took at most (less is better)")
     panels[0][-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
@@ -128,8 +129,10 @@ def _distribution(axes: Axes, measured: Measured, connections: int) -> None:
         axes.plot(places, heights, marker="o", ms=3, label=title, **look)
     axes.set_xticks(places, [f"{point:g} %" for point in measured.points])
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
     axes.set_ylabel("ms")
-    axes.set_title(f"GET /api/auth/me, {connections} connections: so many took at most")
+    axes.set_title(f"{connections} connections")
 
 
 def main(folder: Path) -> None:
