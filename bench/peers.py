@@ -6,16 +6,18 @@ Ours and Hypercorn run in the environment of the bench. The others have one of t
 
 from __future__ import annotations
 
+import re
 import resource
 import subprocess
 import sys
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Protocol
 
 from tests.support.processes import environment, free_port, running
 
@@ -30,6 +32,7 @@ TICKS_A_SECOND = 100  # of the clock in /proc, on every Linux that there is
 QUIET_SECONDS, NO_LONGER_SECONDS = 0.05, 2
 A_FEW_DESCRIPTORS = 64
 """More than any of them has without connections, in all its processes."""
+_PEAK = re.compile(r"^VmHWM:\s*(\d+) kB", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,16 @@ SYSTEMS = {
 DEFAULT_SYSTEMS = [name for name in SYSTEMS if name != "hypercorn-asyncio"]
 
 
+class Named(Protocol):
+    """What is measured, in one word and in some."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A system that runs: its port, and the process that was started, with whose number its session is named.
@@ -79,7 +92,7 @@ class Server:
     `keep_alive_seconds` is how long it lets a connection be idle, where it can be told.
     """
 
-    system: System
+    system: Named
     port: int
     pid: int
     keep_alive_seconds: int
@@ -91,6 +104,11 @@ class Server:
     def resident_kib(self) -> int:
         """Return the memory that its processes have in use."""
         return sum(int(stat[21]) for stat in self._stats()) * resource.getpagesize() // 1024
+
+    def peak_kib(self) -> int:
+        """Return the most memory that each of its processes has had in use so far, all together (VmHWM of proc(5))."""
+        peaks = (_PEAK.search((process / "status").read_text()) for process, _ in self._processes())
+        return sum(int(peak[1]) for peak in peaks if peak)
 
     def wait_until_quiet(self) -> None:
         """Wait until it has done what it still had to do, for two seconds at most."""
@@ -146,19 +164,22 @@ def install_peers() -> None:
     ready = PEERS / "ready"
     locked = REQUIREMENTS.read_text()
     if not ready.exists() or ready.read_text() != locked:
-        venv.create(PEERS / "venv", with_pip=True, clear=True)
-        pip = [str(PEERS_PYTHON), "-m", "pip", "--disable-pip-version-check", "--quiet"]
-        subprocess.run([*pip, "install", "--require-hashes", "-r", str(REQUIREMENTS)], check=True)
+        venv.create(PEERS / "venv", with_pip=False, clear=True)
+        asked = ["--quiet", "--python", str(PEERS_PYTHON)], ["--require-hashes", "-r", str(REQUIREMENTS)]
+        # It takes seconds where pip takes half a minute, but does not know of the mirrors that pip has been told of.
+        if subprocess.run([sys.executable, "-m", "uv", "pip", "install", *asked[0], *asked[1]], check=False).returncode:
+            pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", *asked[0]]
+            subprocess.run([*pip, "install", "--no-compile", *asked[1]], check=True)
         ready.write_text(locked)
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of what is measured, by name."""
+def versions(packages: Sequence[str] = PEERS_PACKAGES) -> dict[str, str]:
+    """Return the versions of what is measured, by name: ours, and those of the peers' packages."""
     ask = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
-    command = [str(PEERS_PYTHON), "-c", ask, *PEERS_PACKAGES]
+    command = [str(PEERS_PYTHON), "-c", ask, *packages]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     ours = {name: metadata.version(name) for name in ("hypercorn", "uvloop")}
-    return ours | dict(zip(PEERS_PACKAGES, answer, strict=True))
+    return ours | dict(zip(packages, answer, strict=True))
 
 
 def allow_descriptors(connections: int) -> None:

@@ -27,9 +27,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import uvloop
-from bench.load import TIMEOUT_SECONDS, WORKS, Load, Outcome, Work
+from bench.load import TIMEOUT_SECONDS, Load, Outcome
 from bench.peers import DEFAULT_SYSTEMS, SYSTEMS, Server, System, allow_descriptors, install_peers, started, versions
 from bench.server_report import Cell, Idle, report
+from bench.works import WORKS, BareWork
 
 RESULTS = Path(__file__).parent / "results"
 IDLE_WARM_UP_CONNECTIONS = 50
@@ -47,7 +48,7 @@ class Plan:
     warm_up_seconds: float
     connections: list[int]
     idle: int
-    works: list[Work]
+    works: list[BareWork]
     systems: list[System]
     results: Path | None
     is_check: bool
@@ -87,7 +88,7 @@ def _listed(words: str) -> list[str]:
     return words.split(",")
 
 
-def measure(round_number: int, server: Server, work: Work, connections: int, planned: Plan) -> Cell:
+def measure(round_number: int, server: Server, work: BareWork, connections: int, planned: Plan) -> Cell:
     """Warm a server up and measure it, when there is nothing left of the last time; leave it with nothing to do."""
     server.wait_until_rid_of_connections()
     gc.collect()
@@ -99,7 +100,7 @@ def measure(round_number: int, server: Server, work: Work, connections: int, pla
         server.wait_until_quiet()
 
 
-async def _measure(round_number: int, server: Server, work: Work, connections: int, planned: Plan) -> Cell:
+async def _measure(round_number: int, server: Server, work: BareWork, connections: int, planned: Plan) -> Cell:
     load = Load(server.port, work)
     try:
         before = [await load.open(connections), await load.run(planned.warm_up_seconds)]
@@ -154,7 +155,7 @@ def measure_all(round_number: int, planned: Plan, folder: Path) -> list[Cell]:
     return cells
 
 
-def check_answers(server: Server, works: list[Work]) -> None:
+def check_answers(server: Server, works: list[BareWork]) -> None:
     """Have each kind of work done once.
 
     Raises:
@@ -162,7 +163,7 @@ def check_answers(server: Server, works: list[Work]) -> None:
     """
     for work in works:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT_SECONDS)
-        head, _, body = work.request.partition(b"\r\n\r\n")
+        head, _, body = work.requests[0].sent.partition(b"\r\n\r\n")
         method, target, _ = head.decode().split(" ", 2)
         connection.request(method, target, body or None)
         answer = connection.getresponse()

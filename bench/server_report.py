@@ -5,17 +5,16 @@ Nothing is measured here.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.load import WORKS
 from bench.peers import SYSTEMS
+from bench.tables import median, spread, table
+from bench.works import WORKS
 
 BUSY = 0.9
 """From this share of a core on, the client is what limits."""
 BESIDE = ("hypercorn", "uvicorn")
-NOTHING = "–"  # noqa: RUF001 - a dash, as in the tables of docs/benchmarks.md
 FIGURES = (
     *("processor µs", "requests/s", "p50 ms", "p99 ms", "errors", "time-outs"),
     *("server's core %", "client's core %", "client µs"),
@@ -121,7 +120,7 @@ def figures(cells: Sequence[Cell]) -> str:
                 _median(group, lambda cell: cell.client_us, ".1f"),
             )
         )
-    return _table(("connections", "server", *FIGURES), rows)
+    return table(("connections", "server", *FIGURES), rows)
 
 
 def ratios(cells: Sequence[Cell]) -> str:
@@ -137,12 +136,12 @@ def ratios(cells: Sequence[Cell]) -> str:
             }
             pairs = [(cell, others[cell.round]) for cell in group if cell.requests and cell.round in others]
             row.append(
-                _spread([ours.processor_us / theirs.processor_us for ours, theirs in pairs if theirs.server_seconds])
+                spread([ours.processor_us / theirs.processor_us for ours, theirs in pairs if theirs.server_seconds])
             )
-            row.append(_spread([ours.per_second / theirs.per_second for ours, theirs in pairs]))
+            row.append(spread([ours.per_second / theirs.per_second for ours, theirs in pairs]))
         rows.append(row)
     titles = [f"{what} to {SYSTEMS[beside].title}" for beside in BESIDE for what in ("processor time", "requests/s")]
-    return _table(("connections", "server", *titles), rows)
+    return table(("connections", "server", *titles), rows)
 
 
 def memory(idle: Sequence[Idle]) -> str:
@@ -150,13 +149,13 @@ def memory(idle: Sequence[Idle]) -> str:
     rows = []
     for system in (name for name in SYSTEMS if any(entry.system == name for entry in idle)):
         group = [entry for entry in idle if entry.system == system]
-        row = [SYSTEMS[system].title, _spread([entry.kib_each for entry in group], ".1f")]
+        row = [SYSTEMS[system].title, spread([entry.kib_each for entry in group], ".1f")]
         for beside in BESIDE:
             others = {entry.round: entry.kib_each for entry in idle if entry.system == beside}
-            row.append(_spread([entry.kib_each / others[entry.round] for entry in group if others.get(entry.round)]))
+            row.append(spread([entry.kib_each / others[entry.round] for entry in group if others.get(entry.round)]))
         rows.append([*row, str(sum(entry.errors for entry in group))])
     titles = [f"to {SYSTEMS[beside].title}" for beside in BESIDE]
-    return _table(("server", "KiB", *titles, "errors"), rows)
+    return table(("server", "KiB", *titles, "errors"), rows)
 
 
 def _groups(cells: Sequence[Cell]) -> Iterable[tuple[int, str, list[Cell]]]:
@@ -173,18 +172,4 @@ def _client_is_limit(cell: Cell) -> bool:
 
 
 def _median(cells: Iterable[Cell], figure: Callable[[Cell], float], form: str) -> str:
-    values = [figure(cell) for cell in cells if cell.requests]
-    return format(statistics.median(values), form) if values else NOTHING
-
-
-def _spread(values: Sequence[float], form: str = ".2f") -> str:
-    """Return the median of all, with the least and the greatest."""
-    if not values:
-        return NOTHING
-    middle, least, most = (format(value, form) for value in (statistics.median(values), min(values), max(values)))
-    return f"{middle} ({least} to {most})"
-
-
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return median((figure(cell) for cell in cells if cell.requests), form)
