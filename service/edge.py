@@ -11,8 +11,8 @@ import asyncio
 import ipaddress
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Coroutine
 from contextlib import suppress
 from functools import cache
@@ -260,7 +260,7 @@ class _Exchange:
 
     def _request_id(self) -> str:
         given = self._headers.get(b"x-request-id", b"")
-        return given.decode() if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        return given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
     def _believe_proxies(self) -> None:
         """Take the client's address and scheme from the proxies that are ours, counted from the nearest."""
@@ -311,7 +311,7 @@ def before_the_app(status: int, under_way: bool, client: str | None = None) -> t
     It has a request id and a line in the log of its own, unless it is under way: then the exchange writes the line.
     """
     refusal = _BEFORE_THE_APP.get(status, MalformedRequest)()
-    trace = Trace(uuid.uuid4().hex)
+    trace = Trace(secrets.token_hex(16))
     if not under_way:
         current_trace.set(trace)
         log.info("request", extra={"status": refusal.status, "client": client})

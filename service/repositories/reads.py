@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from sqlalchemy import (
@@ -122,27 +123,24 @@ class Together(Alone):
 
     async def rows(self, statement: Executable, values: Values | None = None) -> Rows:
         """Return the rows that a statement reads."""
-
-        async def ask(_keys: Sequence[Any]) -> Sequence[Rows]:
-            return [await alone(statement, values)]
-
-        alone = super().rows
+        ask = partial(self._ask_once, statement, values)
         rows: Rows = await self._batches.load((statement, _hashable(values)), None, ask)
         return rows
 
     async def row(self, read: PointRead, *key: Any) -> Row[Any] | None:
         """Return the row with this key, by one statement for all keys that wait."""
-
-        async def ask(keys: Sequence[Any]) -> Sequence[Row[Any] | None]:
-            return read.in_order(keys, await alone(read.statement, read.values(keys)))
-
-        alone = super().rows
-        row: Row[Any] | None = await self._batches.load(read, key, ask)
+        row: Row[Any] | None = await self._batches.load(read, key, partial(self._ask_for, read))
         return row
 
     async def close(self) -> None:
         """Cut off what nobody waits for."""
         await self._batches.close()
+
+    async def _ask_once(self, statement: Executable, values: Values | None, _keys: Sequence[None]) -> Sequence[Rows]:
+        return [await super().rows(statement, values)]
+
+    async def _ask_for(self, read: PointRead, keys: Sequence[Any]) -> Sequence[Row[Any] | None]:
+        return read.in_order(keys, await super().rows(read.statement, read.values(keys)))
 
 
 class Reader:

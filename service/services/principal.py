@@ -15,11 +15,16 @@ from service.tokens import Claims, TokenType, generation
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller of a request; ``user`` is the row as it was when the request came, ``generation`` its token's."""
+    """The caller of a request; ``user`` is the row as it was when the request came, ``jti`` its token's."""
 
     user: Account
     session_id: uuid.UUID
-    generation: uuid.UUID
+    jti: uuid.UUID
+
+    @property
+    def generation(self) -> uuid.UUID:
+        """The generation of the token."""
+        return generation(self.jti)
 
     @property
     def id(self) -> int:
@@ -64,7 +69,7 @@ async def identify(context: Context, token: str) -> Principal:
         InvalidToken, WrongTokenType, TokenExpired, TokenRevoked: the token is not good.
     """
     claims = context.tokens.read(token, TokenType.ACCESS, datetime.datetime.now(datetime.UTC))
-    return Principal(await holder(context.reading.users, claims), claims.session_id, generation(claims.jti))
+    return Principal(await holder(context.reading.users, claims), claims.session_id, claims.jti)
 
 
 async def present(context: Context, token: str) -> Claims:
