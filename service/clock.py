@@ -16,6 +16,7 @@ class Clock:
 
     def __init__(self, seconds: float) -> None:
         self.rang = False
+        self._ended = False
         self._seconds = seconds
 
     async def __aenter__(self) -> Self:
@@ -31,14 +32,15 @@ class Clock:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._timer.cancel()
+        self._ended = True
         # As asyncio.timeout does: who else has cancelled the task means it.
         if self.rang and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
     def set(self, seconds: float) -> None:
-        """Let it ring so many seconds from now, if it has not rung yet."""
+        """Let it ring so many seconds from now, if it has not rung yet, and its block has not ended."""
         self._due = self._loop.time() + seconds
-        if self._due < self._timer.when() and not self.rang:
+        if self._due < self._timer.when() and not (self.rang or self._ended):
             self._timer.cancel()
             self._timer = self._loop.call_at(self._due, self._look)
 

@@ -8,13 +8,12 @@ was put: what somebody has written before is seen. Nothing is known here of stat
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from contextvars import Context
-from functools import partial
 from itertools import islice
 from typing import Any
 
-from service.errors import ServiceError
+from service.errors import Unavailable
 
 AT_ONCE = 2
 """How many batches of a kind are under way before others wait for them."""
@@ -29,40 +28,61 @@ _Waiting = dict[Hashable, list[asyncio.Future[Any]]]
 
 
 class Batches:
-    """All kinds of one process."""
+    """All kinds of one process; ``is_of_one_key`` tells of an error whether it may be the fault of one key of many."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_of_one_key: Callable[[Exception], bool]) -> None:
+        self.is_of_one_key = is_of_one_key
         self._lines: dict[Hashable, _Line] = {}
         self._sending: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def load(self, kind: Hashable, key: Hashable, ask: Ask) -> Any:
         """Return what ``ask`` answers to the key, which may go to it together with others of its kind.
 
-        An error of the service is that of all who ask together. Any other may be the fault of one key, so the others
-        are asked without it. Who is cancelled takes nobody along.
+        An error is that of all who ask together, unless ``is_of_one_key`` says that it may be the fault of one: then
+        the others are asked without it. Who is cancelled takes nobody along.
 
         Raises:
             Exception: what ``ask`` raised.
+            Unavailable: it was cut off.
         """
+        if self._closed:
+            raise Unavailable
         line = self._lines.get(kind)
         if line is None:
-            line = self._lines[kind] = _Line(ask, self._sending, on_empty=partial(self._lines.pop, kind, None))
+            line = self._lines[kind] = _Line(self, kind, ask)
         return await line.wait_for(key)
 
     async def close(self) -> None:
-        """Cut off what is still under way; nobody waits for it any more."""
-        for task in tuple(self._sending):
+        """Cut off what is still under way, and whoever waits."""
+        self._closed = True
+        for line in tuple(self._lines.values()):
+            line.dismiss()
+        sending = tuple(self._sending)
+        for task in sending:
             task.cancel()
-        await asyncio.gather(*self._sending, return_exceptions=True)
+        await asyncio.gather(*sending, return_exceptions=True)
+
+    def send(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a batch, in a context of its own: it is no part of the request that happens to be its first."""
+        task = asyncio.get_running_loop().create_task(work, context=Context())
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+        return task
+
+    def forget(self, kind: Hashable, line: _Line) -> None:
+        """Let go of a line in which nobody is; there may be another of its kind by now."""
+        if self._lines.get(kind) is line:
+            del self._lines[kind]
 
 
 class _Line:
     """Those who wait with questions of one kind."""
 
-    def __init__(self, ask: Ask, sending: set[asyncio.Task[None]], *, on_empty: Callable[[], object]) -> None:
+    def __init__(self, batches: Batches, kind: Hashable, ask: Ask) -> None:
+        self._batches = batches
+        self._kind = kind
         self._ask = ask
-        self._sending = sending
-        self._on_empty = on_empty
         self._waiting: _Waiting = {}
         self._under_way: set[asyncio.Task[None]] = set()  # without those that are waited for no longer
 
@@ -75,14 +95,10 @@ class _Line:
         return future
 
     def _begin(self) -> None:
-        loop = asyncio.get_running_loop()
-        # A context of its own: the batch is not a part of the request that happens to be its first.
-        task = loop.create_task(self._send(), context=Context())
+        task = self._batches.send(self._send())
         self._under_way.add(task)
-        self._sending.add(task)
-        patience = loop.call_later(PATIENCE_SECONDS, self._go_on, task)
+        patience = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._go_on, task)
         task.add_done_callback(lambda _: patience.cancel())
-        task.add_done_callback(self._sending.discard)
         task.add_done_callback(self._go_on)
 
     def _go_on(self, task: asyncio.Task[None]) -> None:
@@ -90,7 +106,13 @@ class _Line:
         if self._waiting and len(self._under_way) < AT_ONCE:
             self._begin()
         elif not (self._waiting or self._under_way):
-            self._on_empty()
+            self._batches.forget(self._kind, self)
+
+    def dismiss(self) -> None:
+        """Tell all who wait that they wait in vain."""
+        for futures in self._waiting.values():
+            _tell(futures, error=Unavailable())
+        self._waiting.clear()
 
     async def _send(self) -> None:
         taken = {key: self._waiting.pop(key) for key in tuple(islice(self._waiting, LARGEST))}
@@ -102,15 +124,14 @@ class _Line:
                 await self._answer(batch)
         finally:
             for futures in batch.values():  # of what was cut off
-                for future in futures:
-                    future.cancel()
+                _tell(futures, error=Unavailable())
 
     async def _answer(self, batch: _Waiting) -> None:
         keys = list(batch)
         try:
             answers = await self._ask(keys)
         except Exception as error:  # noqa: BLE001 - it is raised where the answer is waited for
-            if len(keys) == 1 or isinstance(error, ServiceError):
+            if len(keys) == 1 or not self._batches.is_of_one_key(error):
                 for futures in batch.values():
                     _tell(futures, error=error)
             else:

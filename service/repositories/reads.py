@@ -26,7 +26,7 @@ from sqlalchemy.types import TypeEngine
 
 from service.errors import Unavailable
 from service.repositories.batches import Batches
-from service.repositories.refusals import may_be_repeated, reason, refusal, without_values
+from service.repositories.refusals import is_of_a_value, may_be_repeated, reason, refusal, without_values
 
 Rows = Sequence[Any]
 Values = Mapping[str, Any]
@@ -119,7 +119,7 @@ class Together(Alone):
 
     def __init__(self, engine: AsyncEngine) -> None:
         super().__init__(engine)
-        self._batches = Batches()
+        self._batches = Batches(is_of_one_key=is_of_a_value)
 
     async def rows(self, statement: Executable, values: Values | None = None) -> Rows:
         """Return the rows that a statement reads."""

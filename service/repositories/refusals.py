@@ -37,6 +37,7 @@ AWAY = (
     "40001",  # serialization failure
     "40P01",  # deadlock
     "53",  # insufficient resources
+    "55000",  # the database takes no connections
     "55P03",  # lock_timeout
     "57",  # operator intervention: shut down, starting up, statement_timeout
     "58",  # system error
@@ -44,14 +45,31 @@ AWAY = (
 )
 
 
+DATA_EXCEPTION = "22"
+
+
 class StatementFailed(RuntimeError):
-    """A statement failed that should not have: a bug. PostgreSQL's own text would show the row, hashes included."""
+    """A statement failed that should not have: a bug. PostgreSQL's own text would show the row, hashes included.
+
+    ``is_of_a_value`` where it is a value that the driver or PostgreSQL would not take.
+    """
+
+    is_of_a_value = False
 
 
 def without_values(error: DBAPIError) -> StatementFailed:
     """Return what may be logged of an error that no client expects."""
     failed = StatementFailed(f"{reason(error)}, constraint {_told(error, 'constraint_name') or '-'}")
+    # The driver's DataError, which is both; asyncpg.DataError is PostgreSQL's.
+    unsent = (asyncpg.InterfaceError, ValueError)
+    is_unsent = any(all(isinstance(cause, kind) for kind in unsent) for cause in _causes(error))
+    failed.is_of_a_value = is_unsent or _told(error, "sqlstate").startswith(DATA_EXCEPTION)
     return failed.with_traceback(error.__traceback__)
+
+
+def is_of_a_value(error: BaseException) -> bool:
+    """Tell whether a statement failed for one of its values: with others it may succeed."""
+    return isinstance(error, StatementFailed) and error.is_of_a_value
 
 
 def reason(error: BaseException) -> str:

@@ -48,7 +48,7 @@ def database() -> Database:
 
 @pytest.fixture
 async def batches() -> AsyncIterator[Batches]:
-    batches = Batches()
+    batches = Batches(is_of_one_key=lambda error: isinstance(error, ValueError))
     yield batches
     await batches.close()
 
@@ -64,8 +64,9 @@ async def occupy(batches: Batches, database: Database) -> list[asyncio.Task[Any]
     database.holds = True
     tasks = []
     for number in range(AT_ONCE):
+        asked = len(database.asked)
         tasks += await begin(batches, database, -number)
-        await database.until_asked(number + 1)
+        await database.until_asked(asked + 1)
     return tasks
 
 
@@ -234,5 +235,49 @@ async def test_a_close_cuts_off_what_is_under_way(batches: Batches, database: Da
 
     await batches.close()
 
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(Unavailable):
         await task
+
+
+async def test_a_close_dismisses_whoever_waits_and_begins_nothing(batches: Batches, database: Database) -> None:
+    first = await occupy(batches, database)
+    later = await begin(batches, database, 1, 2)
+
+    await batches.close()
+
+    answers = await asyncio.gather(*first, *later, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Unavailable] * (AT_ONCE + 2)
+    assert len(database.asked) == AT_ONCE
+    with pytest.raises(Unavailable):
+        await batches.load("double", 3, database.ask)
+
+
+async def test_a_fault_of_all_is_not_looked_for_in_each(batches: Batches, database: Database) -> None:
+    database.refuses = lambda keys: RuntimeError("no such column")
+
+    answers = await asyncio.gather(
+        *(batches.load("double", key, database.ask) for key in range(100)), return_exceptions=True
+    )
+
+    assert all(isinstance(answer, RuntimeError) for answer in answers)
+    assert len(database.asked) == 1
+
+
+async def test_a_slow_batch_that_ends_late_leaves_the_others_of_its_kind_in_line(
+    batches: Batches, database: Database
+) -> None:
+    database.holds = True
+    slow = await begin(batches, database, 0)
+    await database.until_asked(1)
+    await asyncio.sleep(1.5 * PATIENCE_SECONDS)
+    later = await occupy(batches, database)
+
+    database.held[0].set()
+    await asyncio.gather(*slow)
+    waiting = await begin(batches, database, 9)
+
+    assert len(database.asked) == 1 + AT_ONCE
+    for held in database.held:
+        held.set()
+    database.holds = False
+    assert await asyncio.gather(*later, *waiting) == [0, -2, 18]
