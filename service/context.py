@@ -89,14 +89,14 @@ async def open_context(settings: Settings, database_url: str) -> AsyncIterator[C
         queue=settings.hash_queue,
         wait_seconds=settings.hash_wait_seconds,
     )
-    alone, together = Alone(engine), Together(engine)
+    together = Together(engine)
     try:
         yield Context(
             settings=settings,
             engine=engine,
-            alone=alone,
+            alone=Alone(engine, quiet=True),
             reading=Reading(together),
-            rates=Rates(alone),
+            rates=Rates(Alone(engine)),
             tokens=token_codec(settings),
             passwords=passwords,
             seals=Seals([secret.get_secret_value().encode(errors="surrogateescape") for secret in settings.secrets()]),

@@ -93,8 +93,9 @@ class Alone:
         ServiceError: for what the database refused: Unavailable, mostly.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, quiet: bool = False) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._quiet = quiet  # where whoever asks says it themselves
 
     async def rows(self, statement: Executable, values: Values | None = None) -> Rows:
         """Return the rows that a statement gives."""
@@ -106,7 +107,7 @@ class Alone:
                     raise
             return await self._execute(statement, values)
         except Exception as error:
-            raise_refusal(error)
+            raise_refusal(error, quiet=self._quiet)
             raise
 
     async def _execute(self, statement: Executable, values: Values | None) -> Rows:
@@ -164,10 +165,10 @@ def _hashable(values: Values | None) -> Hashable:
     return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in values.items())
 
 
-def raise_refusal(error: BaseException) -> None:
+def raise_refusal(error: BaseException, *, quiet: bool = False) -> None:
     """Raise what an error means to a client, if it is one of the database; say in the log when it is away."""
     known = refusal(error)
-    if isinstance(known, Unavailable):
+    if isinstance(known, Unavailable) and not quiet:
         log.warning("the database: %s", reason(error))
     if known is not None:
         raise known from error
