@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
-from flask import Flask, request
+from flask import Flask, Request, request
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_accept_header
+from werkzeug.routing import MapAdapter
 
 from service import trace
 from service.api import auth, comments, docs, oauth, posts, root, users
@@ -18,13 +21,34 @@ from service.web import problems, requests
 from service.web.converters import RowIdConverter
 
 
+class App(Flask):
+    """Flask, less what it would find out anew for each request."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, static_folder=None)
+        self._sync: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function, or what awaits it. All views and hooks are there from the beginning, and stay."""
+        found = self._sync.get(func)
+        if found is None:
+            found = self._sync[func] = super().ensure_sync(func)
+        return found
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Return what finds routes by path and method, and builds paths: no route has a host, nothing redirects."""
+        if request is None:
+            return None
+        return self.url_map.bind("", request.root_path, path_info=request.path, default_method=request.method)
+
+
 def create_app(settings: Settings) -> Flask:
     """Return the app. It answers once `service.api.context.attach` has given it the context of its process.
 
     Flask's own SECRET_KEY stays unset: there is no cookie session, and without one Flask does no work for it. The key
     that signs tokens belongs to the token codec.
     """
-    app = Flask(__name__, static_folder=None)
+    app = App(__name__)
     app.debug = settings.debug
     app.config["PROPAGATE_EXCEPTIONS"] = False
     app.url_map.converters["int"] = RowIdConverter
@@ -51,18 +75,19 @@ def _let_slashes_be_left_out(app: Flask) -> None:
 
 def _refuse_early() -> None:
     """Refuse in the contract's order: path and method, Accept, then the body's size and type; tokens come later."""
-    rule = request.url_rule
+    asked, traced = request._get_current_object(), trace.current.get()  # type: ignore[attr-defined]  # of the proxy
+    rule, headers = asked.url_rule, asked.headers
     if rule is not None:
-        trace.current.get().route = rule.rule + "/" * rule.alias
-    if isinstance(request.routing_exception, HTTPException):
-        raise request.routing_exception
-    in_api = request.path.startswith("/api/")
-    if in_api and not _accepts_json(request.headers.get("Accept")):
+        traced.route = rule.rule + "/" * rule.alias
+    if isinstance(asked.routing_exception, HTTPException):
+        raise asked.routing_exception
+    in_api = asked.path.startswith("/api/")
+    if in_api and not _accepts_json(headers.get("Accept")):
         raise NotAcceptable
-    if request.content_length or request.headers.get("Transfer-Encoding"):
-        request.get_data()  # refuses what is too large
+    if headers.get("Content-Length") or headers.get("Transfer-Encoding"):
+        asked.get_data()  # refuses what is too large
     requests.refuse_other_media_types()
-    if trace.current.get().two_authorizations:
+    if traced.two_authorizations:
         raise MalformedRequest("Malformed request: more than one Authorization")
     if not in_api:
         requests.refuse_malformed_query()  # in the API that comes later, behind the token

@@ -19,7 +19,7 @@ class Clock:
         self._ended = False
         self._seconds = seconds
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine that runs is in one
@@ -28,7 +28,7 @@ class Clock:
         self._timer = self._loop.call_at(self._due, self._look)
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._timer.cancel()

@@ -13,14 +13,15 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Coroutine
 from contextlib import suppress
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote_to_bytes
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from service import logs
 from service.clock import Clock
 from service.config import Settings
 from service.cors import CORS, METHODS, Headers
@@ -60,7 +61,7 @@ _requests = Counter("postern_requests", "Requests answered.", ("method", "route"
 _seconds = Histogram("postern_request_seconds", "Time from a request's head to the end of its answer.", ("route",))
 _in_flight = Gauge("postern_requests_in_flight", "Requests being answered.")
 
-log = logging.getLogger("postern.access")
+log = logging.getLogger("postern")
 
 
 @cache  # there are not many, and to find them by their labels takes longer than to count
@@ -127,17 +128,13 @@ class _Exchange:
 
     async def _answer(self, refusal: ServiceError | None) -> None:
         try:
-            await self._within(self._settings.body_seconds, self._serve_or_refuse(refusal))
+            with Clock(self._settings.body_seconds) as self._clock:
+                await self._serve_or_refuse(refusal)
         except Exception as error:  # noqa: BLE001 - the last resort: `_failure` logs what was not expected
             failure = self._failure(error)
             if self._status is None:
-                with suppress(TimeoutError):
-                    await self._within(self._settings.stall_seconds, self._refuse(failure))
-
-    async def _within(self, seconds: float, work: Coroutine[Any, Any, None]) -> None:
-        """Run something under a clock that `_set_clock` may move."""
-        async with Clock(seconds) as self._clock:
-            await work
+                with suppress(TimeoutError), Clock(self._settings.stall_seconds) as self._clock:
+                    await self._refuse(failure)
 
     async def _serve_or_refuse(self, refusal: ServiceError | None) -> None:
         refusal = refusal or self._refusal()
@@ -161,11 +158,11 @@ class _Exchange:
 
     def _refusal(self) -> ServiceError | None:
         scope, settings = self._scope, self._settings
-        target = self._raw_path + b"?" + scope["query_string"]
-        sizes = [len(name) + len(value) + len(b": \r\n") for name, value in scope["headers"]]
-        if len(target) - (not scope["query_string"]) > settings.url_limit_bytes:
+        fields, query = scope["headers"], scope["query_string"]
+        if len(self._raw_path) + len(query) + bool(query) > settings.url_limit_bytes:
             return UriTooLong()
-        if len(sizes) > settings.header_limit_fields or sum(sizes) > settings.header_limit_bytes:
+        size = sum(map(len, chain.from_iterable(fields))) + len(fields) * len(b": \r\n")
+        if len(fields) > settings.header_limit_fields or size > settings.header_limit_bytes:
             return HeadersTooLarge()
         if scope["method"] in ("CONNECT", "TRACE"):
             return MethodNotAllowed(headers={"Allow": ", ".join(METHODS)})
@@ -173,8 +170,8 @@ class _Exchange:
             return NotFound()  # werkzeug would take them for other paths, and a proxy's rules would not
         if not _is_text(self._raw_path):
             return MalformedRequest("Malformed request: the path is not text in UTF-8")
-        self._trace.malformed_query = not _is_text(scope["query_string"])
-        self._trace.two_authorizations = sum(name == b"authorization" for name, _ in scope["headers"]) > 1
+        self._trace.malformed_query = not _is_text(query)
+        self._trace.two_authorizations = [name for name, _ in fields].count(b"authorization") > 1
         if self._edge.draining and self._path == "/readyz":
             return Unavailable("The service is stopping")
         return None
@@ -297,7 +294,7 @@ class _Exchange:
             "client": client[0] if client else None,
             "user_id": self._trace.user_id,
         }
-        log.info("request", extra=fields)
+        logs.request(fields)
 
 
 _OF_THE_SERVER = (NotFound, RequestTimeout, UriTooLong, HeadersTooLarge, InternalError, CodingNotImplemented)
@@ -314,7 +311,7 @@ def before_the_app(status: int, under_way: bool, client: str | None = None) -> t
     trace = Trace(secrets.token_hex(16))
     if not under_way:
         current_trace.set(trace)
-        log.info("request", extra={"status": refusal.status, "client": client})
+        logs.request({"status": refusal.status, "client": client})
         _requests.labels("other", "none", str(refusal.status)).inc()
     headers = [(b"content-type", b"application/problem+json"), (b"x-request-id", trace.request_id.encode())]
     return refusal.status, headers + SECURITY_HEADERS, refusal.to_json(trace.request_id).encode()

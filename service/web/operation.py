@@ -43,9 +43,12 @@ class Operation:
     examples: Mapping[str, str] = field(default_factory=dict)
 
 
+_UNKNOWN = Operation()
+
+
 def operation_of(view: object) -> Operation:
     """Return what is known of a view, however many decorators stand around it."""
-    return cast(Operation, getattr(view, "operation", Operation()))
+    return cast(Operation, getattr(view, "operation", _UNKNOWN))
 
 
 def describe(view: View, **what: Any) -> View:

@@ -79,7 +79,8 @@ def _response(answered: Any, status: int) -> Response:
         empty = Response(status=status)
         del empty.headers["Content-Type"]  # Flask's default, of nothing
         return empty
-    reply = answered if isinstance(answered, Reply) else Reply(answered)
-    return Response(
-        conditional.document(reply.value), status, headers=dict(reply.headers), content_type="application/json"
-    )
+    if isinstance(answered, Reply):
+        model, headers = answered.value, dict(answered.headers)
+    else:
+        model, headers = answered, None
+    return Response(conditional.document(model), status, headers=headers, content_type="application/json")

@@ -11,9 +11,8 @@ SOON, LATER = 0.02, 60.0
 
 
 async def test_it_rings_when_its_time_has_passed() -> None:
-    with pytest.raises(TimeoutError):
-        async with Clock(SOON) as clock:
-            await asyncio.sleep(LATER)
+    with pytest.raises(TimeoutError), Clock(SOON) as clock:
+        await asyncio.sleep(LATER)
     assert clock.rang
     assert not asyncio.current_task().cancelling()  # type: ignore[union-attr]  # there is one
 
@@ -21,7 +20,7 @@ async def test_it_rings_when_its_time_has_passed() -> None:
 @pytest.mark.parametrize(("first", "moved"), [(SOON, 2 * SOON), (LATER, SOON)], ids=["later", "earlier"])
 async def test_it_rings_at_the_time_to_which_it_was_moved(first: float, moved: float) -> None:
     async def wait() -> None:
-        async with Clock(first) as clock:
+        with Clock(first) as clock:
             clock.set(moved)
             await asyncio.sleep(LATER)
 
@@ -32,7 +31,7 @@ async def test_it_rings_at_the_time_to_which_it_was_moved(first: float, moved: f
 
 
 async def test_who_is_done_in_time_hears_nothing() -> None:
-    async with Clock(SOON) as clock:
+    with Clock(SOON) as clock:
         pass
     clock.set(0)
     await asyncio.sleep(2 * SOON)
@@ -41,7 +40,7 @@ async def test_who_is_done_in_time_hears_nothing() -> None:
 
 async def test_a_cancellation_from_outside_is_no_time_out() -> None:
     async def wait() -> None:
-        async with Clock(LATER):
+        with Clock(LATER):
             await asyncio.sleep(LATER)
 
     task = asyncio.create_task(wait())

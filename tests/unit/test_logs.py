@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import logging
 import sys
@@ -25,6 +27,7 @@ def restored_logging() -> Iterator[None]:
     hypercorn = logging.getLogger("hypercorn.error")
     hypercorns = hypercorn.level
     yield
+    logs._straight = None
     root.handlers[:] = handlers
     root.setLevel(level)
     hypercorn.setLevel(hypercorns)
@@ -94,3 +97,57 @@ def test_a_library_that_announces_what_goes_well_is_quiet() -> None:
     logs.configure("INFO", as_json=True)
 
     assert not logging.getLogger("hypercorn.error").isEnabledFor(logging.INFO)
+
+
+@pytest.mark.usefixtures("restored_logging")
+async def test_the_line_of_a_request_is_the_same_that_logging_writes(capsys: pytest.CaptureFixture[str]) -> None:
+    fields: dict[str, Any] = {
+        "method": "GET",
+        "path": '/"x\n{}\r\u2028\x85',
+        "route": None,
+        "status": 200,
+        "duration_ms": 0.21,
+        "user_id": 7,
+    }
+    logs.configure("INFO", as_json=True)
+    logs.request(fields)
+    await asyncio.sleep(0)
+
+    [line] = capsys.readouterr().out.splitlines()
+    written, known = json.loads(line), json.loads(JSONFormatter().format(record(**fields)))
+    assert written.pop("time") >= known.pop("time")
+    assert list(written.items()) == list(known.items())
+
+
+@pytest.mark.usefixtures("restored_logging")
+async def test_lines_of_requests_and_others_stay_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", as_json=True)
+    logs.request({"status": 200})
+    logging.getLogger("postern").warning("in between")
+    logs.request({"status": 404})
+    await asyncio.sleep(0)
+
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line.get("status") for line in said] == [200, None, 404]
+
+
+@pytest.mark.parametrize(("level", "as_json"), [("WARNING", True), ("WARNING", False)])
+@pytest.mark.usefixtures("restored_logging")
+async def test_a_level_above_leaves_no_line_of_a_request(
+    level: str, as_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(level, as_json=as_json)
+    logs.request({"status": 200})
+    await asyncio.sleep(0)
+
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("restored_logging")
+async def test_a_log_that_is_gone_fails_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    logs.configure("INFO", as_json=True)
+    stream.close()
+    logs.request({"status": 200})
+    await asyncio.sleep(0)
