@@ -25,6 +25,8 @@ from service.errors import InvalidToken, TokenExpired, WrongTokenType
 from service.keys import Key
 
 TOKEN_LIMIT_BYTES = 4096
+KNOWN_TOKENS = 1024
+"""How many tokens whose signature was good are known again: a client sends the same one for a quarter of an hour."""
 CLOCK_TOLERANCE_SECONDS = 30
 """How far `iat` and `nbf` may lie ahead; `exp` has no tolerance (contract: Accounts and tokens)."""
 
@@ -117,8 +119,9 @@ class TokenCodec:
         self._limit_bytes = limit_bytes
         self._jws = PyJWS(algorithms=sorted({key.algorithm for key in keys}))
         self._verifiers = {key.kid: self._verifier(key) for key in keys}
-        # All tokens of one key and type begin alike.
+        # All tokens of one key and type begin alike; and what was signed once, stays signed. Refusals are not kept.
         self._header = lru_cache(maxsize=64)(self._read_header)
+        self._content = lru_cache(maxsize=KNOWN_TOKENS)(self._read_content)
 
     @property
     def signing_kid(self) -> str:
@@ -167,6 +170,13 @@ class TokenCodec:
             WrongTokenType: a valid token of the other type.
             TokenExpired: `exp` is reached.
         """
+        typ, payload = self._content(token)
+        if typ != token_type.value:
+            raise WrongTokenType if typ in [kind.value for kind in TokenType] else InvalidToken
+        return self._claims(payload, self._lifetime_seconds[token_type], int(now.timestamp()))
+
+    def _read_content(self, token: str) -> tuple[object, dict[str, object]]:
+        """Return a token's `typ` and what it says, once its signature is proven ours."""
         if len(token) > self._limit_bytes or not _COMPACT.fullmatch(token):
             raise InvalidToken
         signed, _, signature = token.rpartition(".")
@@ -179,9 +189,7 @@ class TokenCodec:
             raise InvalidToken from error
         if not isinstance(payload, dict):
             raise InvalidToken
-        if typ != token_type.value:
-            raise WrongTokenType if typ in [kind.value for kind in TokenType] else InvalidToken
-        return self._claims(payload, self._lifetime_seconds[token_type], int(now.timestamp()))
+        return typ, payload
 
     def _read_header(self, segment: str) -> tuple[Verifies, object]:
         """Return what verifies a signature by the key that a header names, and its `typ`; unknown members are refused.
