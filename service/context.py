@@ -18,10 +18,10 @@ from service.errors import ServiceError
 from service.keys import configured_keys
 from service.models import SCHEMA_HEAD
 from service.passwords import PasswordHasher
-from service.repositories.engine import create_engine
+from service.repositories.engine import create_engine, transactional
 from service.repositories.rates import Rates
-from service.repositories.reads import Alone, Together
-from service.repositories.unit_of_work import Maintaining, Reading, UnitOfWork
+from service.repositories.reads import Alone, AloneOnce, Together
+from service.repositories.unit_of_work import Adding, Maintaining, Reading, UnitOfWork
 from service.seals import Seals
 from service.tokens import TokenCodec
 
@@ -36,8 +36,10 @@ class Context:
 
     settings: Settings
     engine: AsyncEngine
+    transactional: AsyncEngine
     alone: Alone
     reading: Reading
+    adding: Adding
     rates: Rates
     tokens: TokenCodec
     passwords: PasswordHasher
@@ -46,7 +48,7 @@ class Context:
 
     def transaction(self) -> UnitOfWork:
         """Begin nothing yet: the transaction starts with its first statement."""
-        return UnitOfWork(self.engine)
+        return UnitOfWork(self.transactional)
 
     def maintaining(self) -> Maintaining:
         """Return a unit of work for statements that put the tables in order."""
@@ -94,8 +96,10 @@ async def open_context(settings: Settings, database_url: str) -> AsyncIterator[C
         yield Context(
             settings=settings,
             engine=engine,
+            transactional=transactional(engine),
             alone=Alone(engine, quiet=True),
             reading=Reading(together),
+            adding=Adding(AloneOnce(engine)),
             rates=Rates(Alone(engine)),
             tokens=token_codec(settings),
             passwords=passwords,

@@ -31,12 +31,17 @@ class CommentReader(Reader):
         return await _LIST.part(self._reads, part, post_id=post_id)
 
 
-class Comments(CommentReader, AuthoredWriter):
-    """What can be done to the collection, inside a transaction."""
+class NewComments(Reader):
+    """What one statement adds to the collection."""
 
     async def add(self, post_id: uuid.UUID, *, author_id: int, body: str) -> Row[Any] | None:
         """Insert a comment and return it as stored; None when there is no such post, or no such active account."""
-        return await self._one(_ADD, post_id=post_id, author=author_id, comment_body=body)
+        values = {"post_id": post_id, "author": author_id, "comment_body": body}
+        return next(iter(await self._reads.rows(_ADD, values)), None)
+
+
+class Comments(CommentReader, NewComments, AuthoredWriter):
+    """What can be done to the collection, inside a transaction."""
 
     async def lock(self, post_id: uuid.UUID, comment_id: int, *, to_remove: bool = False) -> Row[Any] | None:
         """Return the comment and keep others from changing it until the transaction ends."""

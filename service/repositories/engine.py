@@ -15,13 +15,17 @@ from service.repositories.refusals import ends_connections
 def create_engine(
     settings: DatabaseSettings, database_url: str, *, statement_seconds: float | None = None
 ) -> AsyncEngine:
-    """Return an engine that has not connected yet; ``statement_seconds`` replaces the setting, 0 is no limit."""
+    """Return an engine that has not connected yet; ``statement_seconds`` replaces the setting, 0 is no limit.
+
+    Each of its statements is a transaction by itself (AUTOCOMMIT), as most are; `transactional` is for others.
+    """
     limit = settings.statement_seconds if statement_seconds is None else statement_seconds
     engine = create_async_engine(
         _asyncpg_url(database_url),
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_timeout=settings.pool_wait_seconds,
+        isolation_level="AUTOCOMMIT",
         hide_parameters=True,
         connect_args={
             "timeout": settings.connect_seconds,
@@ -42,6 +46,11 @@ def create_engine(
     event.listen(engine.sync_engine, "checkout", _replace_if_closed)
     event.listen(engine.sync_engine, "handle_error", _leave_the_server)
     return engine
+
+
+def transactional(engine: AsyncEngine) -> AsyncEngine:
+    """Return the engine, with the same pool, for statements that belong together."""
+    return engine.execution_options(isolation_level="READ COMMITTED")
 
 
 def _replace_if_closed(dbapi_connection: Any, _record: object, _proxy: object) -> None:

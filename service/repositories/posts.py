@@ -56,12 +56,17 @@ class PostReader(Reader):
         return await _LIST_OF_AUTHOR.part(self._reads, part, _text(search), author_id=author_id)
 
 
-class Posts(PostReader, AuthoredWriter):
-    """What can be done to the collection, inside a transaction."""
+class NewPosts(Reader):
+    """What one statement adds to the collection."""
 
     async def add(self, post_id: uuid.UUID, *, author_id: int, title: str, body: str) -> Row[Any] | None:
         """Insert a post and return it as stored; None when its author is no active account."""
-        return await self._one(_ADD, post_id=post_id, author=author_id, post_title=title, post_body=body)
+        values = {"post_id": post_id, "author": author_id, "post_title": title, "post_body": body}
+        return next(iter(await self._reads.rows(_ADD, values)), None)
+
+
+class Posts(PostReader, NewPosts, AuthoredWriter):
+    """What can be done to the collection, inside a transaction."""
 
     async def lock(self, post_id: uuid.UUID, *, to_remove: bool = False) -> Row[Any] | None:
         """Return the post and keep others from changing it until the transaction ends, or from commenting on it."""

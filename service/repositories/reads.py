@@ -26,7 +26,14 @@ from sqlalchemy.types import TypeEngine
 
 from service.errors import Unavailable
 from service.repositories.batches import Batches
-from service.repositories.refusals import is_of_a_value, may_be_repeated, reason, refusal, without_values
+from service.repositories.refusals import (
+    is_of_a_value,
+    may_be_repeated,
+    out_of_date,
+    reason,
+    refusal,
+    without_values,
+)
 
 Rows = Sequence[Any]
 Values = Mapping[str, Any]
@@ -85,7 +92,7 @@ class InTransaction:
 
 
 class Alone:
-    """Each statement on its own, outside transactions (AUTOCOMMIT): one round trip.
+    """Each statement on its own, outside transactions: one round trip.
 
     One that failed before it ran, on a connection that was found dead, say, is repeated once.
 
@@ -94,7 +101,7 @@ class Alone:
     """
 
     def __init__(self, engine: AsyncEngine, *, quiet: bool = False) -> None:
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = engine
         self._quiet = quiet  # where whoever asks says it themselves
 
     async def rows(self, statement: Executable, values: Values | None = None) -> Rows:
@@ -103,16 +110,30 @@ class Alone:
             try:
                 return await self._execute(statement, values)
             except DBAPIError as error:
-                if not may_be_repeated(error):
+                if not self._may_be_repeated(error):
                     raise
             return await self._execute(statement, values)
         except Exception as error:
             raise_refusal(error, quiet=self._quiet)
             raise
 
+    async def row(self, read: PointRead, *key: Any) -> Row[Any] | None:
+        """Return the row with this key."""
+        return read.in_order([key], await self.rows(read.statement, read.values([key])))[0]
+
+    def _may_be_repeated(self, error: DBAPIError) -> bool:
+        return may_be_repeated(error)
+
     async def _execute(self, statement: Executable, values: Values | None) -> Rows:
         async with self._engine.connect() as connection:
             return (await connection.execute(statement, values)).all()
+
+
+class AloneOnce(Alone):
+    """Statements that add something, each a transaction by itself: one that may have run is not repeated."""
+
+    def _may_be_repeated(self, error: DBAPIError) -> bool:
+        return out_of_date(error)
 
 
 class Together(Alone):

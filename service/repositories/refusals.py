@@ -60,10 +60,7 @@ class StatementFailed(RuntimeError):
 def without_values(error: DBAPIError) -> StatementFailed:
     """Return what may be logged of an error that no client expects."""
     failed = StatementFailed(f"{reason(error)}, constraint {_told(error, 'constraint_name') or '-'}")
-    # The driver's DataError, which is both; asyncpg.DataError is PostgreSQL's.
-    unsent = (asyncpg.InterfaceError, ValueError)
-    is_unsent = any(all(isinstance(cause, kind) for kind in unsent) for cause in _causes(error))
-    failed.is_of_a_value = is_unsent or _told(error, "sqlstate").startswith(DATA_EXCEPTION)
+    failed.is_of_a_value = _told(error, "sqlstate").startswith(DATA_EXCEPTION)
     return failed.with_traceback(error.__traceback__)
 
 
@@ -102,9 +99,14 @@ def refusal(error: BaseException) -> ServiceError | None:
 def may_be_repeated(error: DBAPIError) -> bool:
     """Tell whether a statement outside a transaction failed before it ran.
 
-    A connection that had died, or (0A000) one that prepared the statement before a migration changed its result.
+    A connection that had died, or one that is `out_of_date`.
     """
-    return error.connection_invalidated or _told(error, "sqlstate") == "0A000"
+    return error.connection_invalidated or out_of_date(error)
+
+
+def out_of_date(error: DBAPIError) -> bool:
+    """Tell whether a statement did not run, as it had been prepared before a migration changed its result."""
+    return _told(error, "sqlstate") == "0A000"
 
 
 def _told(error: BaseException, name: str) -> str:

@@ -1,5 +1,5 @@
-"""Units of work: one session each. `UnitOfWork` is one transaction; `Maintaining` is none. Beside them, `Reading`: what
-is asked outside transactions.
+"""Units of work: one session each. `UnitOfWork` is one transaction; `Maintaining` is none. Beside them is what needs
+none: `Reading`, and `Adding` by single statements.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service.repositories.answers import AnswerReader, Answers
 from service.repositories.blocklist import Blocklist
-from service.repositories.comments import CommentReader, Comments
+from service.repositories.comments import CommentReader, Comments, NewComments
 from service.repositories.copying import Copying, Upkeep
 from service.repositories.expired import Expired
 from service.repositories.failures import FailureReader, Failures
 from service.repositories.hidden import Hidden
-from service.repositories.posts import PostReader, Posts
-from service.repositories.reads import Reads, raise_refusal
+from service.repositories.posts import NewPosts, PostReader, Posts
+from service.repositories.reads import AloneOnce, Reads, raise_refusal
 from service.repositories.refusals import reason
 from service.repositories.sessions import SessionReader, Sessions
 from service.repositories.users import UserReader, Users
@@ -39,6 +39,15 @@ class Reading:
         self.sessions = SessionReader(reads)
         self.failures = FailureReader(reads)
         self.answers = AnswerReader(reads)
+
+
+class Adding:
+    """What adds to the collections by one statement, which is a transaction by itself; there is one for a process."""
+
+    def __init__(self, once: AloneOnce) -> None:
+        self.users = UserReader(once)
+        self.posts = NewPosts(once)
+        self.comments = NewComments(once)
 
 
 class _Unit:
@@ -87,8 +96,8 @@ class UnitOfWork(_Unit):
         ServiceError: at the end of the block, for what the database refused: a name that is taken, or Unavailable.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        session = AsyncSession(engine, expire_on_commit=False, autoflush=False)
+    def __init__(self, transactional: AsyncEngine) -> None:
+        session = AsyncSession(transactional, expire_on_commit=False, autoflush=False)
         super().__init__(session)
         self.users = Users(session)
         self.posts = Posts(session)
@@ -110,7 +119,7 @@ class Maintaining(_Unit):
     """Statements that put the tables in order, each on its own; none is repeated."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        session = AsyncSession(engine.execution_options(isolation_level="AUTOCOMMIT"))
+        session = AsyncSession(engine)
         super().__init__(session)
         self.upkeep = Upkeep(session)
 

@@ -19,8 +19,7 @@ async def write(context: Context, principal: Principal, post_id: uuid.UUID, *, b
         NotFound: there is no such post.
         AlreadyAnswered, IdempotencyInProgress, IdempotencyKeyReused: as `Once` says.
     """
-    async with context.transaction() as work:
-        await once.begin(work)
+    async with once.unit(context) as work:
         comment = await work.comments.add(post_id, author_id=principal.id, body=body)
         if comment is None:
             await current(work, principal)

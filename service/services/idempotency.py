@@ -6,13 +6,15 @@ The answer is kept in the transaction of the effect: there is no moment at which
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from service.context import Context
 from service.errors import IdempotencyInProgress, IdempotencyKeyReused
 from service.repositories.answers import Answer, AnswerReader
-from service.repositories.unit_of_work import UnitOfWork
+from service.repositories.unit_of_work import Adding, UnitOfWork
 
 
 class AlreadyAnswered(Exception):
@@ -37,6 +39,20 @@ class Once:
     lifetime: datetime.timedelta
     answer: Callable[[Any], Answer]
 
+    @asynccontextmanager
+    async def unit(self, context: Context) -> AsyncIterator[UnitOfWork | Adding]:
+        """Begin what a use case of one statement writes in, in place of `begin`: a transaction if the answer is kept.
+
+        Raises:
+            AlreadyAnswered, IdempotencyInProgress, IdempotencyKeyReused: as `begin` says.
+        """
+        if not self.scopes:
+            yield context.adding
+            return
+        async with context.transaction() as work:
+            await self.begin(work)
+            yield work
+
     async def begin(self, work: UnitOfWork) -> None:
         """Be alone with the key until the transaction ends.
 
@@ -50,9 +66,9 @@ class Once:
                 raise IdempotencyInProgress
             await self.look(work.answers)
 
-    async def keep(self, work: UnitOfWork, result: Any, *, user_id: int) -> None:
+    async def keep(self, work: UnitOfWork | Adding, result: Any, *, user_id: int) -> None:
         """Keep the answer to what the use case returns, as long as this account is there."""
-        if self.scopes:
+        if isinstance(work, UnitOfWork) and self.scopes:
             answer, (scope, *_), (request, *_) = self.answer(result), self.scopes, self.requests
             await work.answers.keep(scope, request, answer, user_id=user_id, lifetime=self.lifetime)
 

@@ -20,8 +20,7 @@ async def write(context: Context, principal: Principal, *, title: str, body: str
         InvalidToken: the caller has been deleted or disabled since the request began.
         AlreadyAnswered, IdempotencyInProgress, IdempotencyKeyReused: as `Once` says.
     """
-    async with context.transaction() as work:
-        await once.begin(work)
+    async with once.unit(context) as work:
         post_id = uuid7(time.time_ns() // 1000, secrets.randbits(62))
         post = await work.posts.add(post_id, author_id=principal.id, title=title, body=body)
         if post is None:

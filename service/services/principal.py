@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from service.context import Context
 from service.errors import AdminRequired, InvalidToken, TokenRevoked
-from service.repositories.unit_of_work import UnitOfWork
+from service.repositories.unit_of_work import Adding, UnitOfWork
 from service.repositories.users import Account, UserReader
 from service.tokens import Claims, TokenType, generation
 
@@ -50,7 +50,7 @@ class Principal:
             raise AdminRequired
 
 
-async def current(work: UnitOfWork, principal: Principal) -> Principal:
+async def current(work: UnitOfWork | Adding, principal: Principal) -> Principal:
     """Return who the caller is by now: while a row was waited for, they may have been demoted.
 
     Raises:
