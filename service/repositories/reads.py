@@ -28,6 +28,7 @@ from service.errors import Unavailable
 from service.repositories.batches import Batches
 from service.repositories.refusals import (
     is_of_a_value,
+    is_unsent,
     may_be_repeated,
     out_of_date,
     reason,
@@ -126,7 +127,12 @@ class Alone:
 
     async def _execute(self, statement: Executable, values: Values | None) -> Rows:
         async with self._engine.connect() as connection:
-            return (await connection.execute(statement, values)).all()
+            try:
+                return (await connection.execute(statement, values)).all()
+            except DBAPIError as error:
+                if is_unsent(error):
+                    await connection.invalidate()  # nothing else would end the step that it is in
+                raise
 
 
 class AloneOnce(Alone):

@@ -64,6 +64,16 @@ def without_values(error: DBAPIError) -> StatementFailed:
     return failed.with_traceback(error.__traceback__)
 
 
+def is_unsent(error: BaseException) -> bool:
+    """Tell whether it was the driver that refused a value, behind the statement's preparation.
+
+    asyncpg has told the server to prepare it (Parse, Flush), and its end (Sync) was to come with the values: the
+    connection is in a transaction now, which nobody has begun, and holds the locks of the statement's tables.
+    """
+    # It raises a class of the server's errors; but those of the server's have a severity.
+    return any(isinstance(cause, asyncpg.DataError) and cause.severity is None for cause in _causes(error))
+
+
 def is_of_a_value(error: BaseException) -> bool:
     """Tell whether a statement failed for one of its values: with others it may succeed."""
     return isinstance(error, StatementFailed) and error.is_of_a_value

@@ -119,6 +119,16 @@ async def test_a_key_that_the_driver_refuses_fails_alone(
     assert found[11] is None
 
 
+async def test_a_key_that_the_driver_refuses_leaves_no_lock_behind(url: str, own: asyncpg.Connection) -> None:
+    async with open_context(make_settings(pool_size=1), url) as context:
+        await context.reading.users.holder_of(1, uuid.uuid4(), uuid.uuid4())  # or asyncpg would ask about arrays next
+        with pytest.raises(StatementFailed):
+            await context.reading.users.get(2**63)
+
+        async with own.transaction():
+            await own.execute("SET LOCAL lock_timeout = '2s'; LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+
+
 async def test_look_ups_that_hang_are_503_in_time_and_do_not_keep_posts_from_being_read(
     serve: Serve, url: str, own: asyncpg.Connection
 ) -> None:
