@@ -67,7 +67,8 @@ SYSTEMS = {
     for system in (
         _ours(OURS, "postern", str(PROGRAMS / "postern"), "run", "--bind", "127.0.0.1:PORT"),
         _peer("fastapi", "FastAPI, as usual", "uvicorn", f"bench.apps.fastapi_usual:app {UVICORN}"),
-        _peer("fastapi-tuned", "FastAPI, tuned", "uvicorn", f"bench.apps.fastapi_tuned:app {QUIET}"),
+        _peer("fastapi-tuned", "FastAPI, tuned", "uvicorn", f"bench.apps.fastapi_tuned:app {UVICORN}"),
+        _peer("fastapi-stripped", "FastAPI, stripped", "uvicorn", f"bench.apps.fastapi_stripped:app {QUIET}"),
         _peer("litestar", "Litestar", "uvicorn", f"bench.apps.litestar_app:app {UVICORN}"),
         _peer("quart", "Quart", "hypercorn", f"bench.apps.quart_app:app {HYPERCORN}"),
         _peer(
@@ -91,7 +92,7 @@ WAITING = {
             *(sys.executable, "-m", "service.server", "bench.apps.waiting:app", "--bind", "127.0.0.1:PORT"),
         ),
         SYSTEMS["fastapi"],
-        SYSTEMS["fastapi-tuned"],
+        SYSTEMS["fastapi-stripped"],
     )
 }
 """Those that have a view at `/wait`."""

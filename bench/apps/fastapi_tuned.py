@@ -1,11 +1,9 @@
-"""FastAPI, tuned by hand: an autocommit engine, one statement where one does, columns instead of entities, orjson, no
-response models, a heap that the garbage collector leaves alone. SQLAlchemy's Core on asyncpg, built once.
+"""FastAPI, tuned by hand: one statement on an AUTOCOMMIT connection for each thing that is asked, columns instead of
+entities, and no session. What a service in production has stays: dependencies, response models, the access log.
 """
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import math
 import uuid
 from collections.abc import AsyncIterator
@@ -13,174 +11,114 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import jwt
-import orjson
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 from bench.apps import tokens
-from bench.apps.tables import ASYNCPG_URL, POOL_SIZE, BlocklistEntry, Post, Session, User
-from fastapi import FastAPI, HTTPException, Query, Request, Response
+from bench.apps.fastapi_models import LoggedIn, Login, NewPost, PostView, PrivateUser, PublicUser, UserPage
+from bench.apps.statements import CALLER, COUNT, COUNTED_ROWS, LOGIN, NEW_POST, NEW_SESSION, POST, USERS
+from bench.apps.tables import ASYNCPG_URL, POOL_SIZE
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ARRAY, BigInteger, Row, Uuid, any_, bindparam, exists, func, insert, select
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import create_async_engine
-
-COUNTED_ROWS = 10_000
 
 engine = create_async_engine(ASYNCPG_URL, pool_size=POOL_SIZE, max_overflow=0, isolation_level="AUTOCOMMIT")
 hasher = PasswordHasher()
 
-PUBLIC = (User.id, User.username, User.is_active, User.created_at, User.updated_at)
-PRIVATE = (*PUBLIC, User.email, User.role)
-BLOCKED = exists().where(BlocklistEntry.id == any_(bindparam("blocked_ids", type_=ARRAY(Uuid))))
-CALLER = select(*PRIVATE, BLOCKED.label("revoked")).where(User.id == bindparam("user_id", type_=BigInteger))
-USERS = (
-    select(*PRIVATE)
-    .where(~User.is_removed)
-    .order_by(User.created_at.desc(), User.id.desc())
-    .limit(bindparam("limit"))
-    .offset(bindparam("offset"))
-)
-COUNT = select(func.count()).select_from(select(User.id).where(~User.is_removed).limit(COUNTED_ROWS + 1).subquery())
-POST = (
-    select(Post.id, Post.title, Post.body, User.username.label("author"), Post.author_id)
-    .add_columns(Post.created_at, Post.updated_at)
-    .join(User, User.id == Post.author_id)
-    .where(Post.id == bindparam("post_id"), ~Post.is_removed, ~User.is_removed)
-)
-NEW_POST = insert(Post).returning(Post.id, Post.created_at, Post.updated_at)
-LOGIN = select(*PRIVATE, User.password_hash).where(User.email_key == func.postern_fold(bindparam("email")))
-NEW_SESSION = insert(Session)
-
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Keep the collector from what start-up has made; close the pool at the end."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(1_000, 20, 100)
+    """Close the pool at the end."""
     yield
     await engine.dispose()
 
 
 app = FastAPI(lifespan=lifespan)
+Bearer = Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]
 
 
-class NewPost(BaseModel):
-    """A post to be written."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    title: str = Field(min_length=1, max_length=200)
-    body: str = Field(min_length=1, max_length=65_536)
-
-
-class Login(BaseModel):
-    """Who logs in."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    email: str
-    password: str
+async def get_caller(bearer: Bearer) -> Row[Any]:
+    """Return whose token it is."""
+    try:
+        claims = tokens.read(bearer.credentials)
+    except jwt.InvalidTokenError as error:
+        raise HTTPException(401, "Invalid token") from error
+    row = await one(CALLER, user_id=claims.user_id, blocked_ids=claims.blocked_ids)
+    if row is None or row.revoked or not row.is_active:
+        raise HTTPException(401, "Invalid token")
+    return row
 
 
-@app.get("/api/auth/me")
-async def me(request: Request) -> Response:
+Caller = Annotated[Row[Any], Depends(get_caller)]
+
+
+@app.get("/api/auth/me", response_model=PrivateUser)
+async def me(caller: Caller) -> Any:
     """Get one's own account."""
-    return answer(await caller_of(request))
+    return caller
 
 
-@app.get("/api/users/")
+@app.get("/api/users/", response_model_exclude_unset=True)
 async def list_users(
-    request: Request,
+    caller: Caller,
     page: Annotated[int, Query(ge=1, le=10_000)] = 1,
     per_page: Annotated[int, Query(ge=1, le=100)] = 20,
-) -> Response:
+) -> UserPage:
     """List the accounts, newest first."""
-    caller = await caller_of(request)
     async with engine.connect() as connection:
         found = (await connection.execute(USERS, {"limit": per_page, "offset": (page - 1) * per_page})).all()
-        total = (await connection.execute(COUNT)).scalar_one()
-    users = [row._asdict() for row in found]
-    if caller["role"] != "admin":
-        for user in users:
-            if user["id"] != caller["id"]:
-                del user["email"], user["role"]
-    document = {"users": users, "per_page": per_page, "next_cursor": None, "current_page": page}
-    if total > COUNTED_ROWS:
-        total, document["total_capped"] = COUNTED_ROWS, True
-    return answer(document | {"total": total, "pages": math.ceil(total / per_page)})
+        total = min((await connection.execute(COUNT)).scalar_one(), COUNTED_ROWS)
+    return UserPage(
+        users=[
+            (PrivateUser if caller.role == "admin" or user.id == caller.id else PublicUser).model_validate(user)
+            for user in found
+        ],
+        per_page=per_page,
+        next_cursor=None,  # the service's is sealed with a key
+        total=total,
+        pages=math.ceil(total / per_page),
+        current_page=page,
+    )
 
 
-@app.get("/api/posts/{post_id}")
-async def get_post(post_id: uuid.UUID) -> Response:
+@app.get("/api/posts/{post_id}", response_model=PostView)
+async def get_post(post_id: uuid.UUID) -> Any:
     """Get one post."""
     row = await one(POST, post_id=post_id)
     if row is None:
         raise HTTPException(404, "Not found")
-    return answer(row._asdict())
+    return row._asdict()
 
 
-@app.post("/api/posts/")
-async def create_post(new: NewPost, request: Request) -> Response:
+@app.post("/api/posts/", status_code=201, response_model=PostView)
+async def create_post(new: NewPost, caller: Caller) -> Any:
     """Write a post."""
-    caller = await caller_of(request)
-    post = {"author_id": caller["id"], "title": new.title, "body": new.body}
+    post = {"author_id": caller.id, "title": new.title, "body": new.body}
     row = await one(NEW_POST, **post)
     assert row is not None
-    return answer(row._asdict() | post | {"author": caller["username"]}, 201)
+    return row._asdict() | post | {"author": caller.username}
 
 
 @app.post("/api/auth/login")
-async def log_in(login: Login, request: Request) -> Response:
+async def log_in(login: Login, request: Request) -> LoggedIn:
     """Log in; a session begins. No connection waits for the hash."""
     row = await one(LOGIN, email=login.email.strip())
     if row is None or not await run_in_threadpool(matches, row.password_hash, login.password):
         raise HTTPException(401, "Invalid credentials")
     if not row.is_active:
         raise HTTPException(403, "Account disabled")
-    user = row._asdict()
-    del user["password_hash"]
     client = request.client.host if request.client else None
     begun = tokens.begin(row.id, client, request.headers.get("User-Agent"))
     async with engine.connect() as connection:
         await connection.execute(NEW_SESSION, begun.row)
-    return answer(begun.answer | {"user": user})
-
-
-@app.get("/wait")
-async def wait() -> Response:
-    """Wait as if for somebody else's service."""
-    await asyncio.sleep(0.01)
-    return answer({"waited": True})
-
-
-async def caller_of(request: Request) -> dict[str, Any]:
-    """Return the account of the request's token."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise HTTPException(401, "Missing access token")
-    try:
-        claims = tokens.read(token)
-    except jwt.InvalidTokenError as error:
-        raise HTTPException(401, "Invalid token") from error
-    row = await one(CALLER, user_id=claims.user_id, blocked_ids=claims.blocked_ids)
-    if row is None or row.revoked or not row.is_active:
-        raise HTTPException(401, "Invalid token")
-    caller = row._asdict()
-    del caller["revoked"]
-    return caller
+    return LoggedIn(**begun.answer, user=PrivateUser.model_validate(row))
 
 
 async def one(statement: Any, **values: Any) -> Row[Any] | None:
     """Run a statement of its own for a row."""
     async with engine.connect() as connection:
         return (await connection.execute(statement, values)).one_or_none()
-
-
-def answer(document: dict[str, Any], status: int = 200) -> Response:
-    """Return the JSON."""
-    body = orjson.dumps(document, default=str, option=orjson.OPT_UTC_Z)  # asyncpg's UUID is a class of its own
-    return Response(body, status, media_type="application/json")
 
 
 def matches(password_hash: str, password: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import math
 import uuid
 from collections.abc import AsyncIterator
@@ -14,11 +13,11 @@ import jwt
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 from bench.apps import tokens
+from bench.apps.fastapi_models import LoggedIn, Login, NewPost, PostView, PrivateUser, PublicUser, UserPage
 from bench.apps.tables import ASYNCPG_URL, POOL_SIZE, BlocklistEntry, Post, Session, User
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import contains_eager
@@ -36,76 +35,6 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
-
-
-class PublicUser(BaseModel):
-    """An account as everybody sees it."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: int
-    username: str
-    is_active: bool
-    created_at: datetime.datetime
-    updated_at: datetime.datetime
-
-
-class PrivateUser(PublicUser):
-    """An account as its user and admins see it."""
-
-    email: str
-    role: str
-
-
-class UserPage(BaseModel):
-    """A page of accounts."""
-
-    users: list[PrivateUser | PublicUser]
-    per_page: int
-    next_cursor: str | None
-    total: int
-    pages: int
-    current_page: int
-
-
-class NewPost(BaseModel):
-    """A post to be written."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    title: str = Field(min_length=1, max_length=200)
-    body: str = Field(min_length=1, max_length=65_536)
-
-
-class PostView(BaseModel):
-    """A post, with its author's name."""
-
-    id: uuid.UUID
-    title: str
-    body: str
-    author: str
-    author_id: int
-    created_at: datetime.datetime
-    updated_at: datetime.datetime
-
-
-class Login(BaseModel):
-    """Who logs in."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    email: str
-    password: str
-
-
-class LoggedIn(BaseModel):
-    """What a login answers."""
-
-    access_token: str
-    refresh_token: str
-    token_type: str
-    expires_in: int
-    user: PrivateUser
 
 
 async def get_session() -> AsyncIterator[AsyncSession]:
