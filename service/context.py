@@ -18,7 +18,7 @@ from service.errors import ServiceError
 from service.keys import configured_keys
 from service.models import SCHEMA_HEAD
 from service.passwords import PasswordHasher
-from service.repositories.engine import create_engine, transactional
+from service.repositories.engine import close_engine, create_engine, transactional
 from service.repositories.rates import Rates
 from service.repositories.reads import Alone, AloneOnce, Together
 from service.repositories.unit_of_work import Adding, Maintaining, Reading, UnitOfWork
@@ -109,7 +109,7 @@ async def open_context(settings: Settings, database_url: str) -> AsyncIterator[C
     finally:
         passwords.close()
         await together.close()
-        await engine.dispose()
+        await close_engine(engine)
 
 
 def token_codec(settings: Settings) -> TokenCodec:

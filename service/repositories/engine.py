@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import URL, ExceptionContext, event, make_url
@@ -10,6 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.config import LIBPQ_PARAMETERS, DatabaseSettings
 from service.repositories.refusals import ends_connections
+
+CLOSING_SECONDS = 1
+"""How long the server has to take leave of all connections."""
 
 
 def create_engine(
@@ -51,6 +56,17 @@ def create_engine(
 def transactional(engine: AsyncEngine) -> AsyncEngine:
     """Return the engine, with the same pool, for statements that belong together."""
     return engine.execution_options(isolation_level="READ COMMITTED")
+
+
+async def close_engine(engine: AsyncEngine) -> None:
+    """Close the idle connections; after CLOSING_SECONDS without waiting for the server, which may never answer."""
+    deadline = asyncio.get_running_loop().time() + CLOSING_SECONDS
+    closed = False
+    while not closed:  # a connection that is waited for has left the pool: each round there are fewer
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await engine.dispose()
+                closed = True
 
 
 def _replace_if_closed(dbapi_connection: Any, _record: object, _proxy: object) -> None:

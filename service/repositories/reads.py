@@ -28,7 +28,7 @@ from service.errors import Unavailable
 from service.repositories.batches import Batches
 from service.repositories.refusals import (
     is_of_a_value,
-    is_unsent,
+    is_of_the_server,
     may_be_repeated,
     out_of_date,
     reason,
@@ -130,7 +130,7 @@ class Alone:
             try:
                 return (await connection.execute(statement, values)).all()
             except DBAPIError as error:
-                if is_unsent(error):
+                if not is_of_the_server(error):
                     await connection.invalidate()  # nothing else would end the step that it is in
                 raise
 

@@ -64,16 +64,6 @@ def without_values(error: DBAPIError) -> StatementFailed:
     return failed.with_traceback(error.__traceback__)
 
 
-def is_unsent(error: BaseException) -> bool:
-    """Tell whether it was the driver that refused a value, behind the statement's preparation.
-
-    asyncpg has told the server to prepare it (Parse, Flush), and its end (Sync) was to come with the values: the
-    connection is in a transaction now, which nobody has begun, and holds the locks of the statement's tables.
-    """
-    # It raises a class of the server's errors; but those of the server's have a severity.
-    return any(isinstance(cause, asyncpg.DataError) and cause.severity is None for cause in _causes(error))
-
-
 def is_of_a_value(error: BaseException) -> bool:
     """Tell whether a statement failed for one of its values: with others it may succeed."""
     return isinstance(error, StatementFailed) and error.is_of_a_value
@@ -92,6 +82,15 @@ def ends_connections(error: BaseException) -> bool:
     """
     is_confused = any(isinstance(cause, asyncpg.InternalClientError) for cause in _causes(error))
     return is_confused or _told(error, "sqlstate") in (READ_ONLY, *SHUT_DOWN)
+
+
+def is_of_the_server(error: BaseException) -> bool:
+    """Tell whether PostgreSQL itself has said so: it has then ended what it had begun.
+
+    What asyncpg refuses it may have prepared before. PostgreSQL waits for the rest of that, with locks taken, and once
+    statement_timeout is over it forgets the next message: a statement, or that the connection ends.
+    """
+    return bool(_told(error, "severity"))
 
 
 def refusal(error: BaseException) -> ServiceError | None:

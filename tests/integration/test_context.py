@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
+from contextlib import AsyncExitStack
 
+import asyncpg
 import pytest
 from service.config import Settings
 from service.context import NotReady, open_context
@@ -106,6 +110,22 @@ async def test_a_context_that_is_closed_leaves_no_connection(new_database: NewDa
         )
     finally:
         await database.close()
+
+
+async def test_a_server_that_does_not_answer_holds_no_stop_up(url: str, own: asyncpg.Connection) -> None:
+    async with AsyncExitStack() as stack:
+        context = await stack.enter_async_context(open_context(make_settings(), url))
+        asked = [context.alone.rows(text("SELECT pg_backend_pid() FROM pg_sleep(0.1)")) for _ in range(3)]
+        backends = [row.pg_backend_pid for rows in await asyncio.gather(*asked) for row in rows]
+        assert len(set(backends)) == 3
+        for backend in backends:
+            os.kill(backend, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(3):
+                await stack.aclose()
+        finally:
+            for backend in backends:
+                os.kill(backend, signal.SIGCONT)
 
 
 @pytest.mark.parametrize(

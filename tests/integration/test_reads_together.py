@@ -12,6 +12,7 @@ from service.context import Context, open_context
 from service.errors import Unavailable
 from service.paging import Part
 from service.repositories.refusals import StatementFailed
+from sqlalchemy import text
 from tests.conftest import make_settings
 from tests.support.accounts import Account, Accounts
 from tests.support.instances import Serve
@@ -19,6 +20,7 @@ from tests.support.statements import statements_of
 from tests.support.writings import Writings
 
 MANY = 40
+BACKENDS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'postern'"
 
 
 @pytest.fixture
@@ -119,14 +121,12 @@ async def test_a_key_that_the_driver_refuses_fails_alone(
     assert found[11] is None
 
 
-async def test_a_key_that_the_driver_refuses_leaves_no_lock_behind(url: str, own: asyncpg.Connection) -> None:
-    async with open_context(make_settings(pool_size=1), url) as context:
-        await context.reading.users.holder_of(1, uuid.uuid4(), uuid.uuid4())  # or asyncpg would ask about arrays next
+async def test_a_value_that_the_driver_refuses_leaves_nothing_open(url: str, own: asyncpg.Connection) -> None:
+    async with open_context(make_settings(), url) as context:
         with pytest.raises(StatementFailed):
-            await context.reading.users.get(2**63)
+            await context.alone.rows(text("SELECT FROM users WHERE id = :id"), {"id": 2**63})
 
-        async with own.transaction():
-            await own.execute("SET LOCAL lock_timeout = '2s'; LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        assert await own.fetchval(f"SELECT count(*) {BACKENDS} AND state <> 'idle'") == 0
 
 
 async def test_look_ups_that_hang_are_503_in_time_and_do_not_keep_posts_from_being_read(
@@ -153,3 +153,19 @@ async def test_without_a_database_all_who_wait_are_told_so() -> None:
         found = await asyncio.gather(*(context.reading.users.get(key) for key in range(20)), return_exceptions=True)
 
     assert all(isinstance(error, Unavailable) for error in found)
+
+
+async def test_while_the_database_takes_no_connections_all_are_503_and_then_none(
+    serve: Serve, url: str, own: asyncpg.Connection, database: asyncpg.Connection
+) -> None:
+    name = await own.fetchval("SELECT current_database()")
+    async with serve(url) as instance:
+        crowd = [await Accounts(instance.client, own).signed_in()] * 20
+        await database.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        await own.execute(f"SELECT pg_terminate_backend(pid) {BACKENDS}")
+
+        assert {answer.status_code for answer in await ask(instance.client, crowd)} == {503}
+
+        await database.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+        assert {answer.status_code for answer in await ask(instance.client, crowd)} == {200}
