@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from flask import Flask, Request, request
+from flask import Flask, Request, current_app, request
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_accept_header
@@ -86,7 +86,7 @@ def _refuse_early() -> None:
         raise NotAcceptable
     if headers.get("Content-Length") or headers.get("Transfer-Encoding"):
         asked.get_data()  # refuses what is too large
-    requests.refuse_other_media_types()
+    requests.refuse_other_media_types(asked, current_app.view_functions.get(asked.endpoint or ""))
     if traced.two_authorizations:
         raise MalformedRequest("Malformed request: more than one Authorization")
     if not in_api:

@@ -122,6 +122,7 @@ class TokenCodec:
         # All tokens of one key and type begin alike; and what was signed once, stays signed. Refusals are not kept.
         self._header = lru_cache(maxsize=64)(self._read_header)
         self._content = lru_cache(maxsize=KNOWN_TOKENS)(self._read_content)
+        self._claims = lru_cache(maxsize=KNOWN_TOKENS)(self._read_claims)
 
     @property
     def signing_kid(self) -> str:
@@ -173,7 +174,8 @@ class TokenCodec:
         typ, payload = self._content(token)
         if typ != token_type.value:
             raise WrongTokenType if typ in [kind.value for kind in TokenType] else InvalidToken
-        return self._claims(payload, self._lifetime_seconds[token_type], int(now.timestamp()))
+        self._refuse_untimely(payload, self._lifetime_seconds[token_type], int(now.timestamp()))
+        return self._claims(token)
 
     def _read_content(self, token: str) -> tuple[object, dict[str, object]]:
         """Return a token's `typ` and what it says, once its signature is proven ours."""
@@ -214,7 +216,7 @@ class TokenCodec:
             raise ConfigurationError([fault]) from error
         return key.algorithm, lambda signed, signature: algorithm.verify(signed, prepared, signature)
 
-    def _claims(self, payload: dict[str, object], lifetime_seconds: int, now: int) -> Claims:
+    def _refuse_untimely(self, payload: dict[str, object], lifetime_seconds: int, now: int) -> None:
         expires = _seconds(payload.get("exp"))
         if expires <= now:
             raise TokenExpired
@@ -222,14 +224,18 @@ class TokenCodec:
         latest = now + CLOCK_TOLERANCE_SECONDS
         if issued > latest or not_before > latest or not 0 < expires - issued <= lifetime_seconds:
             raise InvalidToken
+
+    def _read_claims(self, token: str) -> Claims:
+        """Return the claims of a token that is ours and not untimely."""
+        _, payload = self._content(token)
         if payload.get("iss") != self._issuer or payload.get("aud") != self._audience:
             raise InvalidToken
         return Claims(
             user_id=_user_id(payload.get("sub")),
             session_id=_uuid(payload.get("sid")),
             jti=_uuid(payload.get("jti")),
-            issued_at=datetime.datetime.fromtimestamp(issued, datetime.UTC),
-            expires_at=datetime.datetime.fromtimestamp(expires, datetime.UTC),
+            issued_at=datetime.datetime.fromtimestamp(_seconds(payload.get("iat")), datetime.UTC),
+            expires_at=datetime.datetime.fromtimestamp(_seconds(payload.get("exp")), datetime.UTC),
         )
 
 

@@ -30,7 +30,7 @@ blueprint = Blueprint("auth", __name__, url_prefix="/api/auth")
 async def log_in(body: Login) -> LoggedIn:
     """Log in with email and password; a session begins."""
     pair, user = await auth.log_in(get_context(), auth.Login(body.email, body.password), caller=caller())
-    return LoggedIn.of(pair, user=PrivateUser.model_validate(user))
+    return LoggedIn.of(pair, user=PrivateUser.of(user))
 
 
 @blueprint.post("/refresh")
@@ -95,7 +95,7 @@ async def change_password(principal: Principal, body: PasswordChange) -> Tokens:
 @returns(PrivateUser)
 async def me(principal: Principal) -> PrivateUser:
     """Get one's own account."""
-    return PrivateUser.model_validate(principal.user)
+    return PrivateUser.of(principal.user)
 
 
 @blueprint.get("/admin-only")

@@ -26,7 +26,7 @@ blueprint = Blueprint("comments", __name__, url_prefix="/api/posts/<uuid:post_id
 
 def _created(comment: Any) -> Reply:
     location = url_for("comments.get_comment", post_id=comment.post_id, comment_id=comment.id)
-    return Reply(CommentView.model_validate(comment), {"Location": location})
+    return Reply(CommentView.of(comment), {"Location": location})
 
 
 @blueprint.post("/")
@@ -47,7 +47,7 @@ async def list_comments(post_id: UUID, query: CommentQuery) -> CommentPage:
     listing = await get_context().reading.comments.part(post_id, part_of(query))
     if listing is None:
         raise NotFound
-    shown = [CommentView.model_validate(comment) for comment in listing.items]
+    shown = [CommentView.of(comment) for comment in listing.items]
     return page_of(CommentPage, query, listing, comments=shown)
 
 
@@ -58,7 +58,7 @@ async def get_comment(post_id: UUID, comment_id: int) -> CommentView:
     comment = await get_context().reading.comments.get(post_id, comment_id)
     if comment is None:
         raise NotFound
-    return CommentView.model_validate(comment)
+    return CommentView.of(comment)
 
 
 @blueprint.route("/<int:comment_id>", methods=["PUT", "PATCH"])
@@ -70,7 +70,7 @@ async def change_comment(principal: Principal, post_id: UUID, comment_id: int, b
     precondition = if_match(CommentView.model_validate)
     changes, comment = body.model_dump(exclude_unset=True), Written.comment(post_id, comment_id)
     changed = await authored.change(get_context(), principal, comment, changes=changes, precondition=precondition)
-    return CommentView.model_validate(changed)
+    return CommentView.of(changed)
 
 
 @blueprint.delete("/<int:comment_id>")

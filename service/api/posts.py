@@ -26,7 +26,7 @@ blueprint = Blueprint("posts", __name__, url_prefix="/api/posts")
 
 
 def _created(post: Any) -> Reply:
-    return Reply(PostView.model_validate(post), {"Location": url_for("posts.get_post", post_id=post.id)})
+    return Reply(PostView.of(post), {"Location": url_for("posts.get_post", post_id=post.id)})
 
 
 @blueprint.post("/")
@@ -45,7 +45,7 @@ async def create_post(principal: Principal, body: NewPost, once: Once) -> Any:
 async def list_posts(query: PostQuery) -> PostPage:
     """List the posts, newest first: all, one author's, or those that have some words in title or body."""
     listing = await get_context().reading.posts.part(part_of(query), search=query.search, author_id=query.author_id)
-    return page_of(PostPage, query, listing, posts=[PostView.model_validate(post) for post in listing.items])
+    return page_of(PostPage, query, listing, posts=[PostView.of(post) for post in listing.items])
 
 
 @blueprint.get("/<uuid:post_id>")
@@ -55,7 +55,7 @@ async def get_post(post_id: UUID) -> PostView:
     post = await get_context().reading.posts.get(post_id)
     if post is None:
         raise NotFound
-    return PostView.model_validate(post)
+    return PostView.of(post)
 
 
 @blueprint.route("/<uuid:post_id>", methods=["PUT", "PATCH"])
@@ -67,7 +67,7 @@ async def change_post(principal: Principal, post_id: UUID, body: PostChanges) ->
     precondition = if_match(PostView.model_validate)
     changes, post = body.model_dump(exclude_unset=True), Written.post(post_id)
     changed = await authored.change(get_context(), principal, post, changes=changes, precondition=precondition)
-    return PostView.model_validate(changed)
+    return PostView.of(changed)
 
 
 @blueprint.delete("/<uuid:post_id>")

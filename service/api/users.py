@@ -39,7 +39,7 @@ blueprint = Blueprint("users", __name__, url_prefix="/api/users")
 
 
 def _created(user: Any) -> Reply:
-    return Reply(PrivateUser.model_validate(user), {"Location": url_for("users.get_user", user_id=user.id)})
+    return Reply(PrivateUser.of(user), {"Location": url_for("users.get_user", user_id=user.id)})
 
 
 @blueprint.post("/")
@@ -132,10 +132,10 @@ async def list_posts_of_user(user_id: int, query: AuthoredQuery) -> PostPage:
     listing = await get_context().reading.posts.part_by(user_id, part_of(query), search=query.search)
     if listing is None:
         raise NotFound
-    return page_of(PostPage, query, listing, posts=[PostView.model_validate(post) for post in listing.items])
+    return page_of(PostPage, query, listing, posts=[PostView.of(post) for post in listing.items])
 
 
 def as_seen_by(principal: Principal, user: Any) -> PublicUser:
     """Return the account, a row of the collection, as this caller may see it."""
     model = PrivateUser if principal.may_change(user.id) else PublicUser
-    return model.model_validate(user)
+    return model.of(user)

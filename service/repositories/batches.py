@@ -115,8 +115,11 @@ class _Line:
         self._waiting.clear()
 
     async def _send(self) -> None:
-        taken = {key: self._waiting.pop(key) for key in tuple(islice(self._waiting, LARGEST))}
-        batch = {key: futures for key, futures in taken.items() if not all(future.done() for future in futures)}
+        batch, self._waiting = self._waiting, {}
+        for key in tuple(islice(batch, LARGEST, None)):
+            self._waiting[key] = batch.pop(key)
+        for key in [key for key, futures in batch.items() if all(future.done() for future in futures)]:
+            del batch[key]  # nobody waits any more
         if self._waiting and len(self._under_way) < AT_ONCE:
             self._begin()
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from flask import current_app, request
+from flask import Request, request
 from pydantic import BaseModel, ValidationError
 
 from service import trace
@@ -23,13 +23,13 @@ class _NoParameters(BaseModel, extra="forbid"):
     pass
 
 
-def refuse_other_media_types() -> None:
-    """Refuse a body that is not JSON where JSON is expected; to be called before the guards.
+def refuse_other_media_types(request: Request, view: object) -> None:
+    """Refuse a body that is not JSON where the view expects JSON; to be called before the guards.
 
     Raises:
         UnsupportedMediaType: `Content-Type` says something else, or nothing of a body that is there.
     """
-    if operation_of(current_app.view_functions.get(request.endpoint or "")).body is None:
+    if operation_of(view).body is None:
         return
     has_type = "Content-Type" in request.headers
     charset = request.mimetype_params.get("charset", "utf-8").lower()

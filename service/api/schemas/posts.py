@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from service.api.schemas.bodies import Body, Changes
 from service.api.schemas.fields import ABSENT, CommentBody, Digits, Nothing, PostBody, RowId, Title
 from service.api.schemas.lists import SEARCH_LIMIT, ListPart, ListQuery
+from service.api.schemas.rows import OfRow
 
 
 class NewPost(Body):
@@ -62,10 +63,8 @@ class CommentQuery(ListQuery):
     sort: Literal["created_at", "-created_at"] = "created_at"
 
 
-class PostView(BaseModel):
+class PostView(OfRow):
     """A post, with its author's username."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     id: UUID
     title: Annotated[str, Field(examples=["Flask on one loop"])]
@@ -76,10 +75,8 @@ class PostView(BaseModel):
     updated_at: datetime
 
 
-class CommentView(BaseModel):
+class CommentView(OfRow):
     """A comment, with its author's username."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     id: RowId
     post_id: UUID

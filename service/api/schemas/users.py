@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.api.schemas.bodies import Body, Changes, Query
 from service.api.schemas.fields import ABSENT, USERNAME_LIMIT, Boolean, Email, NewPassword, Nothing, RowId, Username
 from service.api.schemas.lists import ListPart, ListQuery
+from service.api.schemas.rows import OfRow
 
 
 class NewUser(Body):
@@ -55,10 +56,8 @@ class ActiveChange(Body):
     is_active: bool
 
 
-class PublicUser(BaseModel):
+class PublicUser(OfRow):
     """An account as every signed-in user sees it."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     id: RowId
     username: Annotated[str, Field(examples=["ann"])]
