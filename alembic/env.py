@@ -14,7 +14,7 @@ from service.database import database
 from service.embedded import EmbeddedPostgresError
 from service.errors import Unavailable
 from service.models import Base
-from service.repositories.engine import create_engine
+from service.repositories.engine import create_engine, transactional
 from service.repositories.refusals import reason, refusal
 from sqlalchemy import Connection, text
 
@@ -36,7 +36,7 @@ async def migrate(settings: DatabaseSettings, database_url: str) -> None:
     """Run the migrations on one connection; a migration may take long, waiting for a lock may not."""
     engine = create_engine(settings, database_url, statement_seconds=0)
     try:
-        async with engine.connect() as connection:
+        async with transactional(engine).connect() as connection:
             await connection.run_sync(run_in_transaction, settings.lock_seconds)
     finally:
         await engine.dispose()

@@ -131,6 +131,16 @@ def test_an_upgrade_at_the_head_does_nothing(bare: str) -> None:
     assert rows(bare, "SELECT username FROM users") == ["ann"]
 
 
+def test_an_upgrade_that_fails_leaves_nothing_behind(bare: str) -> None:
+    """Those before the one that fails are undone, too."""
+    rows(bare, "CREATE TABLE posts (id integer)")
+
+    code, _, _ = finish(start("upgrade", "head", DATABASE_URL=bare))
+
+    assert code == 1
+    assert rows(bare, "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'") == ["posts"]
+
+
 def test_two_upgrades_at_once_both_succeed(bare: str) -> None:
     both = [start("upgrade", "head", DATABASE_URL=bare) for _ in range(2)]
 
