@@ -50,7 +50,8 @@ class PasswordHasher:
         self._waiting = 0
         self._wait_seconds = wait_seconds
         started = time.perf_counter()
-        self._nobodys_hash = self._argon2.hash(secrets.token_urlsafe())
+        # In a thread that makes all of them: each thread keeps the memory of its last one.
+        self._nobodys_hash = self._executor.submit(self._argon2.hash, secrets.token_urlsafe()).result()
         self._threads = threads
         self._have_hashed = WeakSet[Any]()  # tasks
         self._turns = _Turns((time.perf_counter() - started) / threads)
