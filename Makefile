@@ -11,7 +11,7 @@ LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.tx
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-header
 
-.PHONY: help run test check test-flask test-browser test-clients fuzz screenshot lint-openapi openapi bench bench-bridge bench-logins bench-lists bench-search bench-server bench-start load-test lock install clean
+.PHONY: help run test check test-flask test-browser test-clients fuzz screenshot lint-openapi openapi bench bench-anatomy bench-bridge bench-logins bench-lists bench-search bench-server bench-start load-test lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -65,6 +65,9 @@ openapi: $(INSTALLED) ## Write docs/openapi.json anew
 
 bench: $(INSTALLED) ## Measure the service beside its peers on the same rows, three quarters of an hour
 	$(BIN)/python -m bench.compare $(OPTIONS)
+
+bench-anatomy: $(INSTALLED) ## Say what a request to the service consists of
+	$(BIN)/python -m bench.anatomy $(OPTIONS)
 
 bench-bridge: $(INSTALLED) ## Measure the bridge beside asgiref's adapter
 	$(BIN)/python -m bench.bridge_concurrency
