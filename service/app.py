@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
-from flask import Flask, Request, current_app, request
+from flask import Flask, Request, request
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_accept_header
@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> Flask:
     # Nothing is ever redirected.
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
-    app.before_request(_refuse_early)
+    app.before_request(partial(_refuse_early, app))
     app.after_request(tell_allowance)
     problems.install(app)
     for module in (auth, oauth, users, posts, comments, root, docs):
@@ -73,7 +73,7 @@ def _let_slashes_be_left_out(app: Flask) -> None:
             app.add_url_rule(rule.rule.removesuffix("/"), rule.endpoint, view, methods=methods, alias=True)
 
 
-def _refuse_early() -> None:
+def _refuse_early(app: Flask) -> None:
     """Refuse in the contract's order: path and method, Accept, then the body's size and type; tokens come later."""
     asked, traced = request._get_current_object(), trace.current.get()  # type: ignore[attr-defined]  # of the proxy
     rule, headers = asked.url_rule, asked.headers
@@ -86,7 +86,7 @@ def _refuse_early() -> None:
         raise NotAcceptable
     if headers.get("Content-Length") or headers.get("Transfer-Encoding"):
         asked.get_data()  # refuses what is too large
-    requests.refuse_other_media_types(asked, current_app.view_functions.get(asked.endpoint or ""))
+    requests.refuse_other_media_types(asked, app.view_functions.get(asked.endpoint or ""))
     if traced.two_authorizations:
         raise MalformedRequest("Malformed request: more than one Authorization")
     if not in_api:

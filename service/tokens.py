@@ -81,6 +81,7 @@ def next_jti(jti: uuid.UUID) -> uuid.UUID:
     return uuid.UUID(bytes=jti.bytes[:8] + uuid.uuid4().bytes[8:])  # the version is in the first half
 
 
+@lru_cache(maxsize=KNOWN_TOKENS)
 def generation(jti: uuid.UUID) -> uuid.UUID:
     """Return what the jtis of one generation have in common: their first 8 bytes, then zeros, which no jti has there.
 
