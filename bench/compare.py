@@ -2,7 +2,8 @@
 
 In each round all systems are started, and for each kind of work and number of connections each is measured once, in an
 order drawn; then in an open loop. By one client, in this process. The tables go to the terminal, and with plots and all
-raw figures to bench/results; those of `--check`, a tiny run, are for the terminal only.
+raw figures to bench/results; those of `--check`, a tiny run, are for the terminal only. `--users 1000000` has it on so
+many rows, with results of their own.
 
 Exits with 1 when a system does not do the same work, and when one fails a request in a `--check`; never for a time.
 """
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import random
 import subprocess
 import sys
@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from bench import machine
 from bench.api_works import KINDS, works
 from bench.cells import Cell, Peak, Results
 from bench.compare_report import report
-from bench.dataset import Dataset, dataset
+from bench.dataset import USERS, Dataset, dataset
 from bench.measuring import OPEN_CONNECTIONS, Database, Pace, Subject, Timing, at_pace, flat_out, warm_up
 from bench.peers import PEERS_PYTHON, Server, allow_descriptors, install_peers, versions
 from bench.same_work import prove
@@ -46,14 +47,19 @@ OPEN_TIMES = 2
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be measured: how often, for how long each, with how many connections at most."""
+    """What is to be measured: how often, for how long each, with how many connections at most, on how many rows.
+
+    ``results`` is the folder of what is written, and ``name`` what its files' names begin with.
+    """
 
     rounds: int
     timing: Timing
     connections: list[int]
     works: list[str]
     systems: list[str]
+    users: int
     results: Path | None
+    name: str
     is_check: bool
 
     @property
@@ -77,6 +83,7 @@ def plan(arguments: list[str] | None = None) -> Plan:
     parser.add_argument("--connections", type=_listed, metavar=",".join(map(str, counts)))
     parser.add_argument("--work", type=_listed, metavar=",".join(KINDS))
     parser.add_argument("--systems", type=_listed, metavar=",".join(SYSTEMS))
+    parser.add_argument("--users", type=int, metavar="N", help=f"and as many posts, by default {USERS}")
     parser.add_argument("--results", type=Path, metavar="FOLDER", help=f"by default {RESULTS}")
     asked = parser.parse_args(arguments)
     rounds, seconds, connections = (1, 0.1, [32]) if asked.check else (3, 1.5, counts)
@@ -94,7 +101,9 @@ def plan(arguments: list[str] | None = None) -> Plan:
         connections=[int(count) for count in asked.connections or connections],
         works=kinds,
         systems=chosen,
+        users=asked.users or USERS,
         results=asked.results or (None if asked.check else RESULTS),
+        name=f"compare-{asked.users}" if asked.users else "compare",
         is_check=asked.check,
     )
 
@@ -165,22 +174,17 @@ def _narrator(round_number: int, rounds: int) -> Callable[[str], None]:
 
 
 def about(planned: Plan, load_at_begin: float) -> list[str]:
-    """Say when and where it was, a sentence each."""
-    libraries = ", ".join(f"{name} {version}" for name, version in versions(PACKAGES).items())
-    return [
-        f"{time.strftime('%Y-%m-%d %H:%M')}, {os.cpu_count()} cores, Linux {platform.release()},",
-        f"Python {platform.python_version()}, {libraries};",
-        f"rounds: {planned.rounds}, of {planned.timing.seconds} s a cell;",
-        f"a load of {load_at_begin:.1f} at the beginning and {os.getloadavg()[0]:.1f} at the end.",
-    ]
+    """Say when and where it was, and on how many rows, a sentence each."""
+    how = f"{planned.users} users and as many posts; rounds: {planned.rounds}, of {planned.timing.seconds} s a cell"
+    return machine.about(how, versions(PACKAGES), load_at_begin)
 
 
-def save(results: Results, text: str, folder: Path) -> None:
+def save(results: Results, text: str, folder: Path, name: str) -> None:
     """Write the tables, all raw figures, and the plots of them, which are drawn in the peers' environment."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "compare.md").write_text(text)
-    (folder / "compare.json").write_text(results.as_json())
-    command = [str(PEERS_PYTHON), "-m", "bench.plots", str(folder)]
+    (folder / f"{name}.md").write_text(text)
+    (folder / f"{name}.json").write_text(results.as_json())
+    command = [str(PEERS_PYTHON), "-m", "bench.plots", str(folder), name]
     subprocess.run(command, check=True, cwd=ROOT, env=environment())
 
 
@@ -189,7 +193,7 @@ def main() -> int:
     allow_descriptors(max(*planned.connections, OPEN_CONNECTIONS))
     install_peers()
     cells, peaks = list[Cell](), list[Peak]()
-    with dataset() as rows, tempfile.TemporaryDirectory() as name:
+    with dataset(planned.users) as rows, tempfile.TemporaryDirectory() as name:
         for round_number in range(1, planned.rounds + 1):
             of_round = measure_round(round_number, planned, rows, Path(name))
             cells += of_round[0]
@@ -199,7 +203,7 @@ def main() -> int:
     text = report(results)
     print(text)
     if planned.results:
-        save(results, text, planned.results)
+        save(results, text, planned.results, planned.name)
     return int(planned.is_check and any(cell.errors or cell.timeouts for cell in cells))
 
 

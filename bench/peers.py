@@ -110,6 +110,14 @@ class Server:
         peaks = (_PEAK.search((process / "status").read_text()) for process, _ in self._processes())
         return sum(int(peak[1]) for peak in peaks if peak)
 
+    def descriptors(self) -> int:
+        """Return how many files and connections its processes have open."""
+        return sum(len(list((process / "fd").iterdir())) for process, _ in self._processes())
+
+    def threads(self) -> int:
+        """Return how many threads its processes have."""
+        return sum(int(stat[17]) for stat in self._stats())
+
     def wait_until_quiet(self) -> None:
         """Wait until it has done what it still had to do, for two seconds at most."""
         deadline, taken = time.monotonic() + NO_LONGER_SECONDS, -1.0
@@ -124,11 +132,8 @@ class Server:
         dearer: after 2,000 of them a small answer costs it a quarter more.
         """
         deadline = time.monotonic() + self.keep_alive_seconds + NO_LONGER_SECONDS
-        while self._descriptors() > A_FEW_DESCRIPTORS and time.monotonic() < deadline:
+        while self.descriptors() > A_FEW_DESCRIPTORS and time.monotonic() < deadline:
             time.sleep(QUIET_SECONDS)
-
-    def _descriptors(self) -> int:
-        return sum(len(list((process / "fd").iterdir())) for process, _ in self._processes())
 
     def _stats(self) -> Iterator[list[str]]:
         """Give /proc/PID/stat of each of its processes (proc_pid_stat(5)), from its third field on."""

@@ -1,4 +1,4 @@
-"""Plots of what `bench.compare` has measured: `python -m bench.plots FOLDER`, which reads compare.json there.
+"""Plots of what `bench.compare` has measured: `python -m bench.plots FOLDER [NAME]`, which reads NAME.json there.
 
 It runs in the peers' environment, where matplotlib is, and imports nothing of ours. The same figures give the same
 files.
@@ -135,16 +135,16 @@ def _distribution(axes: Axes, measured: Measured, connections: int) -> None:
     axes.set_title(f"{connections} connections")
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, name: str = "compare") -> None:
     mpl.use("agg")
     mpl.rcParams.update(STYLE)
-    measured = Measured(json.loads((folder / "compare.json").read_text()))
+    measured = Measured(json.loads((folder / f"{name}.json").read_text()))
     for draw in (processor, rates, latencies):
         figure = draw(measured)
         # Neither the time nor the version of matplotlib goes into the file.
-        figure.savefig(folder / f"compare-{draw.__name__}.png", bbox_inches="tight", metadata={"Software": None})
+        figure.savefig(folder / f"{name}-{draw.__name__}.png", bbox_inches="tight", metadata={"Software": None})
         pyplot.close(figure)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

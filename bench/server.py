@@ -17,16 +17,15 @@ import gc
 import http.client
 import json
 import os
-import platform
 import random
 import sys
 import tempfile
-import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import uvloop
+from bench import machine
 from bench.load import TIMEOUT_SECONDS, Load, Outcome
 from bench.peers import DEFAULT_SYSTEMS, SYSTEMS, Server, System, allow_descriptors, install_peers, started, versions
 from bench.server_report import Cell, Idle, report
@@ -205,13 +204,7 @@ def say(words: str) -> None:
 
 def about(planned: Plan, load_at_begin: float) -> list[str]:
     """Say when and where it was, a sentence each."""
-    libraries = ", ".join(f"{name} {version}" for name, version in versions().items())
-    return [
-        f"{time.strftime('%Y-%m-%d %H:%M')}, {os.cpu_count()} cores, Linux {platform.release()},",
-        f"Python {platform.python_version()}, {libraries};",
-        f"rounds: {planned.rounds}, of {planned.seconds} s a cell;",
-        f"a load of {load_at_begin:.1f} at the beginning and {os.getloadavg()[0]:.1f} at the end.",
-    ]
+    return machine.about(f"rounds: {planned.rounds}, of {planned.seconds} s a cell", versions(), load_at_begin)
 
 
 def main() -> int:
