@@ -11,11 +11,11 @@ LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.tx
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-header
 
-.PHONY: help run test check test-flask test-browser test-clients fuzz screenshot lint-openapi openapi bench bench-anatomy bench-bridge bench-logins bench-lists bench-search bench-server bench-start load-test lock install clean
+.PHONY: help run test check test-flask test-browser test-clients fuzz screenshot lint-openapi openapi bench bench-anatomy bench-bridge bench-endurance bench-logins bench-lists bench-search bench-server bench-start load-test lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-20s %s\n", $$1, $$2}'
 
 run: $(INSTALLED) ## Install, start PostgreSQL, migrate, serve on 127.0.0.1:8000
 	@APP_ENV=development exec $(BIN)/postern run
@@ -71,6 +71,9 @@ bench-anatomy: $(INSTALLED) ## Say what a request to the service consists of
 
 bench-bridge: $(INSTALLED) ## Measure the bridge beside asgiref's adapter
 	$(BIN)/python -m bench.bridge_concurrency
+
+bench-endurance: $(INSTALLED) ## Measure what is left of 1,000,000 requests and 5,000 idle connections, 20 minutes
+	$(BIN)/python -m bench.endurance $(OPTIONS)
 
 bench-logins: $(INSTALLED) ## Measure what 500 logins at once cost everybody else
 	$(BIN)/python -m bench.login_storm

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from bench.dataset import Dataset
 from bench.works import FIELDS, Request, Work
 
+READS = ("me", "list", "post")
 LOGINS_OF_1000, WRITES_OF_1000 = 2, 100
 """Of a mixed day. A login takes 19 ms of argon2, hence so few."""
 MIXED_REQUESTS = 20_000
@@ -53,12 +54,23 @@ def works(dataset: Dataset) -> dict[str, Work]:
     return {name: Work(name, kind.title, asked[name]) for name, kind in KINDS.items()}
 
 
+def reads(dataset: Dataset) -> Work:
+    """Return the reads of a mixed day alone, of each kind as many."""
+    asked = works(dataset)
+    drawn = _drawn({name: asked[name].requests for name in READS}, dict.fromkeys(READS, 1.0))
+    return Work("reads", "The reads of a day", drawn)
+
+
 def _mixed(asked: Mapping[str, tuple[Request, ...]]) -> tuple[Request, ...]:
     """Draw the requests of a day: nine of ten are reads, of each kind as many."""
-    chance = random.Random(SEED)
-    reads = (1000 - WRITES_OF_1000) / 3
-    weights = {"me": reads, "list": reads, "post": reads, "create": WRITES_OF_1000 - LOGINS_OF_1000}
+    weights = dict.fromkeys(READS, (1000 - WRITES_OF_1000) / len(READS))
+    weights["create"] = WRITES_OF_1000 - LOGINS_OF_1000
     weights["login"] = LOGINS_OF_1000
+    return _drawn(asked, weights)
+
+
+def _drawn(asked: Mapping[str, tuple[Request, ...]], weights: Mapping[str, float]) -> tuple[Request, ...]:
+    chance = random.Random(SEED)
     drawn = chance.choices(list(weights), list(weights.values()), k=MIXED_REQUESTS)
     return tuple(chance.choice(asked[name]) for name in drawn)
 

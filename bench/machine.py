@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from importlib import metadata
 
 
 def about(how: str, libraries: Mapping[str, str], load_at_begin: float) -> list[str]:
@@ -17,3 +18,8 @@ def about(how: str, libraries: Mapping[str, str], load_at_begin: float) -> list[
         f"{how};",
         f"a load of {load_at_begin:.1f} at the beginning and {os.getloadavg()[0]:.1f} at the end.",
     ]
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of packages, by name, as they are in the environment of the bench."""
+    return {name: metadata.version(name) for name in packages}

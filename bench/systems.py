@@ -58,6 +58,11 @@ def _ours(name: str, title: str, *words: str) -> System:
     return System(name, title, words, variables)
 
 
+def started_by(module: str, *words: str) -> System:
+    """Return the service as it is in production, started by a module that does something of its own before."""
+    return _ours(OURS, "postern", sys.executable, "-m", module, *words, "run", "--bind", "127.0.0.1:PORT")
+
+
 UVICORN = "--host 127.0.0.1 --port PORT --loop uvloop --http httptools"
 QUIET = f"{UVICORN} --no-access-log --log-level warning"
 HYPERCORN = "--bind 127.0.0.1:PORT --worker-class uvloop --graceful-timeout 1"

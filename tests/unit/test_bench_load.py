@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
+from bench.counted_load import CountedLoad
 from bench.load import Load, Outcome
 from bench.open_load import OpenLoad, schedule
 from bench.works import Request, Work
@@ -73,6 +74,19 @@ async def test_a_closed_loop_counts_all_answers(closes: bool) -> None:
     assert len(outcome.latencies) == len(server.asked) - 3 > 3
     assert outcome.seconds >= 0.05
     assert (outcome.errors, outcome.timeouts, bool(outcome.reconnections)) == (0, 0, closes)
+
+
+@pytest.mark.parametrize("closes", [False, True], ids=["kept alive", "closed after each answer"])
+@pytest.mark.parametrize("count", [1, 3, 50])
+async def test_a_counted_loop_asks_so_often_and_no_more(count: int, closes: bool) -> None:
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok" if closes else ANSWER
+    async with served(Server(head, closes=closes)) as server:
+        with contextlib.closing(CountedLoad(server.port, ASKED)) as load:
+            await load.open(3)
+            for times in (1, 2):
+                outcome = await load.ask(count)
+                assert (len(outcome.latencies), len(server.asked)) == (count, 3 + times * count)
+                assert (outcome.errors, outcome.timeouts) == (0, 0)
 
 
 @pytest.mark.parametrize(
