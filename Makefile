@@ -11,7 +11,7 @@ LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.tx
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-header
 
-.PHONY: help run test check test-flask test-browser test-clients fuzz screenshot lint-openapi openapi bench bench-anatomy bench-bridge bench-endurance bench-logins bench-lists bench-search bench-server bench-start load-test lock install clean
+.PHONY: help run test check test-flask test-browser test-clients fuzz screenshot lint-openapi openapi bench bench-anatomy bench-bridge bench-endurance bench-logins bench-lists bench-one-connection bench-search bench-server bench-start load-test lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -80,6 +80,9 @@ bench-logins: $(INSTALLED) ## Measure what 500 logins at once cost everybody els
 
 bench-lists: $(INSTALLED) ## Measure lists of 10,000,000 rows at depth, or of ROWS
 	$(BIN)/python -m bench.lists $(if $(ROWS),--rows $(ROWS))
+
+bench-one-connection: $(INSTALLED) ## Measure what batching reads costs somebody who is alone
+	$(BIN)/python -m bench.one_connection $(OPTIONS)
 
 bench-search: $(INSTALLED) ## Measure searches among 1,000,000 users and as many posts, or among ROWS
 	$(BIN)/python -m bench.search $(if $(ROWS),--rows $(ROWS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from bench import compare, endurance
+from bench import compare, endurance, one_connection
 from bench.tables import NOTHING
 
 
@@ -31,3 +31,28 @@ def test_endurance_asks_in_ten_parts_that_are_all_of_it(requests: int) -> None:
 )
 def test_growth_is_told_in_per_cent_of_the_first(first: int, last: int, told: str) -> None:
     assert endurance.growth(first, last) == told
+
+
+@pytest.mark.parametrize(("together", "verdict"), [([1.05e-3, 1.2e-3, 1e-3], "kept"), ([1.2e-3] * 3, "**missed**")])
+def test_what_is_promised_of_one_connection_is_the_median_of_the_rounds_ratios(
+    together: list[float], verdict: str
+) -> None:
+    text = one_connection.report({"a read": {"together": together, "alone": [1e-3] * 3}})
+    assert text.splitlines()[-1].endswith(f"| at most 1.1 | {verdict} |")
+
+
+async def test_two_forms_take_turns_and_are_asked_as_often_in_each_round() -> None:
+    asked: list[str] = []
+
+    def form(name: str, seconds: float) -> one_connection.Ask:
+        async def ask(requests: int) -> list[float]:
+            asked.extend([name] * requests)
+            return [seconds] * requests
+
+        return ask
+
+    taken = await one_connection.in_turns({"one": form("one", 1.0), "other": form("other", 2.0)}, 3, 40)
+    assert taken == {"one": [1.0] * 3, "other": [2.0] * 3}
+    assert asked.count("one") == asked.count("other") == 40 * (3 + one_connection.WARM_UP_ROUNDS)
+    turns = [asked[start : start + 40] for start in range(0, len(asked), 40)]
+    assert all(set(turn) == {"one", "other"} for turn in turns)
