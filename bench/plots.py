@@ -40,8 +40,8 @@ class Measured:
     """The cells of a closed loop, by system, with a look of its own for each."""
 
     def __init__(self, raw: Raw) -> None:
-        self._cells: list[Raw] = [cell for cell in raw["cells"] if not cell["pace"] and cell["requests"]]
-        there = {cell["system"] for cell in self._cells if cell["work"] in WORKS}
+        self.cells: list[Raw] = [cell for cell in raw["cells"] if not cell["pace"] and cell["requests"]]
+        there = {cell["system"] for cell in self.cells if cell["work"] in WORKS}
         self.titles: dict[str, str] = {name: title for name, title in raw["titles"].items() if name in there}
         self.points: list[float] = raw["points"]
 
@@ -61,7 +61,7 @@ class Measured:
             yield name, title, {"color": "black" if ours else colours[(place - 1) % 10], "lw": 2.2 if ours else 1.2}
 
     def _matching(self, at: dict[str, object]) -> Iterable[Raw]:
-        return (cell for cell in self._cells if all(cell[name] == value for name, value in at.items()))
+        return (cell for cell in self.cells if all(cell[name] == value for name, value in at.items()))
 
 
 def processor_us(cell: Raw) -> float:
@@ -139,6 +139,8 @@ def main(folder: Path, name: str = "compare") -> None:
     mpl.use("agg")
     mpl.rcParams.update(STYLE)
     measured = Measured(json.loads((folder / f"{name}.json").read_text()))
+    if "me" not in {cell["work"] for cell in measured.cells}:
+        return  # two of the three are of it
     for draw in (processor, rates, latencies):
         figure = draw(measured)
         # Neither the time nor the version of matplotlib goes into the file.
