@@ -17,7 +17,7 @@ from typing import TextIO
 from service import trace
 
 FIELDS = ("method", "path", "route", "status", "duration_ms", "client", "user_id")
-"""What a line may carry beside its message, as ``extra``."""
+"""What a line may carry beside its message; a log record, as ``extra``."""
 
 Fields = Mapping[str, str | int | float | None]
 
@@ -87,10 +87,13 @@ def _json(logger: str, level: str, message: str, seconds: float, fields: Fields)
     """Return the line; `json.dumps` of all of it takes three times as long as of what may need to be escaped."""
     line = (
         f'{{"time": "{_second(int(seconds))}.{int(seconds % 1 * 1000):03d}+00:00", "level": "{level}", '
-        f'"logger": "{logger}", "message": {quoted(message)}, "request_id": "{trace.current.get().request_id}"'
+        f'"logger": {quoted(logger)}, "message": {quoted(message)}, "request_id": "{trace.current.get().request_id}"'
     )
     for name, value in fields.items():
-        line += f', "{name}": {quoted(value) if isinstance(value, str) else "null" if value is None else value}'
+        if isinstance(value, str):
+            line += f', "{name}": {quoted(value)}'
+        else:
+            line += f', "{name}": {value if type(value) in (int, float) else json.dumps(value, default=str)}'
     return line + "}"
 
 

@@ -119,6 +119,14 @@ async def test_the_line_of_a_request_is_the_same_that_logging_writes(capsys: pyt
     assert list(written.items()) == list(known.items())
 
 
+@pytest.mark.parametrize("value", [True, ("a", 1), b'"', 1.5, None, ValueError('"\n{}')], ids=str)
+def test_a_field_of_another_kind_stays_json_on_its_line(value: Any) -> None:
+    line = JSONFormatter().format(record(path=value))
+
+    assert len(line.splitlines()) == 1
+    assert "path" in json.loads(line)
+
+
 @pytest.mark.usefixtures("restored_logging")
 async def test_lines_of_requests_and_others_stay_in_order(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("INFO", as_json=True)
