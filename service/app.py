@@ -26,14 +26,11 @@ class App(Flask):
 
     def __init__(self, name: str) -> None:
         super().__init__(name, static_folder=None)
-        self._sync: dict[Callable[..., Any], Callable[..., Any]] = {}
+        self._sync = lru_cache(maxsize=256)(super().ensure_sync)  # more than there are views and hooks
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function, or what awaits it. All views and hooks are there from the beginning, and stay."""
-        found = self._sync.get(func)
-        if found is None:
-            found = self._sync[func] = super().ensure_sync(func)
-        return found
+        """Return the function, or what awaits it."""
+        return self._sync(func)
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Return what finds routes by path and method, and builds paths: no route has a host, nothing redirects."""
