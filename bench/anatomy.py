@@ -30,7 +30,7 @@ from bench.peers import Server
 from bench.systems import KEEP_ALIVE_SECONDS, OURS, SYSTEMS
 from bench.tables import table
 from bench.works import Work
-from tests.support.processes import free_port, running
+from tests.support.processes import free_port, running, wait_until
 
 RESULTS = Path(__file__).parent / "results" / "anatomy.md"
 WORKS = ("me", "list", "post", "create")
@@ -136,8 +136,7 @@ def _seen(server: Server, folder: Path) -> tuple[dict[str, int], float]:
     """Take what the service has seen of itself since the last time, by layer, and how much processor time that was."""
     (folder / "seen").unlink(missing_ok=True)
     os.kill(server.pid, signal.SIGUSR1)
-    while not (folder / "seen").exists():
-        time.sleep(0.01)
+    wait_until((folder / "seen").exists)
     found = json.loads((folder / "seen").read_text())
     return found["samples"], found["seconds"]
 
