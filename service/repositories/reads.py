@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
-from types import SimpleNamespace
 from typing import Any, Protocol
 
 from sqlalchemy import (
@@ -36,20 +35,17 @@ from service.repositories.refusals import (
     refusal,
     without_values,
 )
+from service.repositories.uncut import uncut
 
 Rows = Sequence[Any]
 Values = Mapping[str, Any]
-Run = Callable[[Executable, Values | None], Awaitable[Rows]]
 
 log = logging.getLogger("postern")
 
 
 class PointRead:
-    """Statements that read one row for a key, and one row for each of many: ``key`` says of what columns they are, by
-    name and type, and ``row`` returns the SELECT of a key's row, given these columns.
-
-    PostgreSQL keeps its plan for one key. That for many it makes anew as long as they are few, since it takes ten for
-    typical: three times as long as to run it.
+    """A statement that reads one row for each of many keys: ``key`` says of what columns they are, by name and type,
+    and ``row`` returns the SELECT of a key's row, given these columns.
     """
 
     def __init__(self, key: Mapping[str, TypeEngine[Any]], row: Callable[[Any], Any]) -> None:
@@ -60,15 +56,14 @@ class PointRead:
         # For each key by itself: so it is the index that finds the row, however few rows the planner thinks there are.
         found = row(keys.c).limit(literal_column("1")).lateral("found")
         place = keys.c.place.cast(Integer).label("place")
-        self.of_many = select(place, *found.c).select_from(keys.join(found, true()))
-        self.of_one = row(SimpleNamespace(**{name: bindparam(name, type_=kind) for name, kind in key.items()}))
+        self.statement = select(place, *found.c).select_from(keys.join(found, true()))
 
-    async def ask(self, run: Run, keys: Sequence[tuple[Any, ...]]) -> list[Row[Any] | None]:
-        """Return the row of each key, in their order; None where there is none. ``run`` runs a statement."""
-        if len(keys) == 1:
-            rows = await run(self.of_one, dict(zip(self._names, keys[0], strict=True)))
-            return [next(iter(rows), None)]
-        rows = await run(self.of_many, dict(zip(self._names, map(list, zip(*keys, strict=True)), strict=True)))
+    def values(self, keys: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
+        """Return the statement's parameters for these keys."""
+        return dict(zip(self._names, map(list, zip(*keys, strict=True)), strict=True))
+
+    def in_order(self, keys: Sequence[tuple[Any, ...]], rows: Rows) -> list[Row[Any] | None]:
+        """Return the row of each key; None where there is none."""
         by_place = {row.place: row for row in rows}
         return [by_place.get(place) for place in range(1, len(keys) + 1)]
 
@@ -95,7 +90,7 @@ class InTransaction:
 
     async def row(self, read: PointRead, *key: Any) -> Row[Any] | None:
         """Return the row with this key."""
-        return (await read.ask(self.rows, [key]))[0]
+        return read.in_order([key], await self.rows(read.statement, read.values([key])))[0]
 
 
 class Alone:
@@ -126,7 +121,7 @@ class Alone:
 
     async def row(self, read: PointRead, *key: Any) -> Row[Any] | None:
         """Return the row with this key."""
-        return (await read.ask(self.rows, [key]))[0]
+        return read.in_order([key], await self.rows(read.statement, read.values([key])))[0]
 
     def _may_be_repeated(self, error: DBAPIError) -> bool:
         return may_be_repeated(error)
@@ -142,7 +137,12 @@ class Alone:
 
 
 class AloneOnce(Alone):
-    """Statements that add something, each a transaction by itself: one that may have run is not repeated."""
+    """Statements that add something, each a transaction by itself, and its COMMIT with it: it is not cut, and where it
+    may have run, not repeated.
+    """
+
+    async def _execute(self, statement: Executable, values: Values | None) -> Rows:
+        return await uncut(super()._execute(statement, values))
 
     def _may_be_repeated(self, error: DBAPIError) -> bool:
         return out_of_date(error)
@@ -174,7 +174,7 @@ class Together(Alone):
         return [await super().rows(statement, values)]
 
     async def _ask_for(self, read: PointRead, keys: Sequence[Any]) -> Sequence[Row[Any] | None]:
-        return await read.ask(super().rows, keys)
+        return read.in_order(keys, await super().rows(read.statement, read.values(keys)))
 
 
 class Reader:

@@ -4,11 +4,9 @@ none: `Reading`, and `Adding` by single statements.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -24,6 +22,7 @@ from service.repositories.posts import NewPosts, PostReader, Posts
 from service.repositories.reads import AloneOnce, Reads, raise_refusal
 from service.repositories.refusals import reason
 from service.repositories.sessions import SessionReader, Sessions
+from service.repositories.uncut import uncut
 from service.repositories.users import UserReader, Users
 
 log = logging.getLogger("postern")
@@ -80,7 +79,7 @@ class _Unit:
         After a failure there is a transaction to roll back, which must not be cut.
         """
         try:
-            await (self._session.close() if failure is None else _uncut(self._session.close()))
+            await (self._session.close() if failure is None else uncut(self._session.close()))
         except (DBAPIError, OSError) as loss:
             log.warning("a connection was lost as it was given back: %s", reason(loss))
             await self._session.invalidate()
@@ -112,7 +111,7 @@ class UnitOfWork(_Unit):
 
     async def _finish(self, error: BaseException | None) -> None:
         if error is None:
-            await _uncut(self._session.commit())
+            await uncut(self._session.commit())
 
 
 class Maintaining(_Unit):
@@ -122,21 +121,3 @@ class Maintaining(_Unit):
         session = AsyncSession(engine)
         super().__init__(session)
         self.upkeep = Upkeep(session)
-
-
-async def _uncut(ending: Coroutine[Any, Any, None]) -> None:
-    """Await the end of a transaction to its end, even when the request is cancelled meanwhile.
-
-    A COMMIT that is cut leaves its outcome unknown, and a connection that is cut can't go back to the pool.
-    """
-    task = asyncio.create_task(ending)
-    cancelled = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            if task.cancelled():
-                raise
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled

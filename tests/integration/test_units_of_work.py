@@ -530,3 +530,25 @@ async def test_a_deadline_that_passes_during_a_statement_is_a_503(
         assert_problem(answer, 503, "UNAVAILABLE")
         assert checked_out(instance.context) == 0
         assert await own.fetchval(f"SELECT count(*) {BACKENDS} AND state LIKE 'idle in transaction%'") == 0
+
+
+async def test_a_post_that_is_being_added_is_added_though_its_request_is_cancelled(
+    url: str, own: asyncpg.Connection
+) -> None:
+    ann = await own.fetchval(
+        "INSERT INTO users (username, email, password_hash) VALUES ('ann', 'ann@example.com', 'x') RETURNING id"
+    )
+    async with open_context(make_settings(), url) as context:
+        async with own.transaction():
+            await own.execute("SELECT FROM users FOR UPDATE")
+            adding = asyncio.create_task(
+                context.adding.posts.add(uuid.uuid4(), author_id=ann, title="a title", body="a body")
+            )
+            await asyncio.sleep(0.2)
+            adding.cancel()
+            await asyncio.sleep(0.1)
+            assert not adding.done()
+
+        with pytest.raises(asyncio.CancelledError):
+            await adding
+    assert await own.fetchval("SELECT count(*) FROM posts") == 1
