@@ -32,7 +32,9 @@ class NotReady(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every request of a process shares; ``something_hidden`` is for the purge, which need not wait then."""
+    """What every request of a process shares. ``engine`` runs each statement by itself, ``transactional`` those that
+    belong together, over the same pool; ``something_hidden`` is for the purge, which need not wait then.
+    """
 
     settings: Settings
     engine: AsyncEngine

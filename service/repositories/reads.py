@@ -58,6 +58,10 @@ class PointRead:
         place = keys.c.place.cast(Integer).label("place")
         self.statement = select(place, *found.c).select_from(keys.join(found, true()))
 
+    async def one(self, reads: Reads, key: tuple[Any, ...]) -> Row[Any] | None:
+        """Return the row with this key, by a statement of its own."""
+        return self.in_order([key], await reads.rows(self.statement, self.values([key])))[0]
+
     def values(self, keys: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
         """Return the statement's parameters for these keys."""
         return dict(zip(self._names, map(list, zip(*keys, strict=True)), strict=True))
@@ -90,7 +94,7 @@ class InTransaction:
 
     async def row(self, read: PointRead, *key: Any) -> Row[Any] | None:
         """Return the row with this key."""
-        return read.in_order([key], await self.rows(read.statement, read.values([key])))[0]
+        return await read.one(self, key)
 
 
 class Alone:
@@ -121,7 +125,7 @@ class Alone:
 
     async def row(self, read: PointRead, *key: Any) -> Row[Any] | None:
         """Return the row with this key."""
-        return read.in_order([key], await self.rows(read.statement, read.values([key])))[0]
+        return await read.one(self, key)
 
     def _may_be_repeated(self, error: DBAPIError) -> bool:
         return may_be_repeated(error)
