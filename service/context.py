@@ -93,7 +93,7 @@ async def open_context(settings: Settings, database_url: str) -> AsyncIterator[C
         queue=settings.hash_queue,
         wait_seconds=settings.hash_wait_seconds,
     )
-    together = Together(engine)
+    together = Together(engine, connections=settings.pool_size, wait_seconds=settings.pool_wait_seconds)
     try:
         yield Context(
             settings=settings,

@@ -1,8 +1,9 @@
 """Batches: what is asked while the same kind of thing is being asked already goes out together, a moment later.
 
-Of each kind two batches are under way at most. What arrives meanwhile waits, and goes as one batch when one of them has
-come back: so a batch is as large as the load, and when there is none, nobody waits. A question is sent only after it
-was put: what somebody has written before is seen. Nothing is known here of statements (ADR 12).
+Of each kind two batches are under way. What arrives meanwhile waits, and goes as one batch when one of them has come
+back: so a batch is as large as the load, and when there is none, nobody waits. More than two are under way when some
+take too long, and there is a limit to that. A question is sent only after it was put: what somebody has written before
+is seen. Nothing is known here of statements (ADR 12).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from service.errors import Unavailable
 
 AT_ONCE = 2
-"""How many batches of a kind are under way before others wait for them."""
+"""How many batches of a kind are under way before others wait for them, if there may be as many."""
 PATIENCE_SECONDS = 0.1
 """How long others wait for a batch; then the next goes beside it."""
 LARGEST = 256
@@ -28,10 +29,17 @@ _Waiting = dict[Hashable, list[asyncio.Future[Any]]]
 
 
 class Batches:
-    """All kinds of one process; ``is_of_one_key`` tells of an error whether it may be the fault of one key of many."""
+    """All kinds of one process. ``is_of_one_key`` tells of an error whether it may be the fault of one key of many.
 
-    def __init__(self, *, is_of_one_key: Callable[[Exception], bool]) -> None:
+    Of a kind whose batches hang ``most`` are under way at most, so that others have connections, too; who has then
+    waited for ``wait_seconds`` is told so.
+    """
+
+    def __init__(self, *, is_of_one_key: Callable[[Exception], bool], most: int, wait_seconds: float) -> None:
         self.is_of_one_key = is_of_one_key
+        self.most = most
+        self.at_once = min(AT_ONCE, most)
+        self.wait_seconds = wait_seconds
         self._lines: dict[Hashable, _Line] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -44,7 +52,7 @@ class Batches:
 
         Raises:
             Exception: what ``ask`` raised.
-            Unavailable: it was cut off.
+            Unavailable: it was cut off, or waited for too long.
         """
         if self._closed:
             raise Unavailable
@@ -85,43 +93,69 @@ class _Line:
         self._ask = ask
         self._waiting: _Waiting = {}
         self._under_way: set[asyncio.Task[None]] = set()  # without those that are waited for no longer
+        self._hanging = 0  # so many are those
+        self._dismissal: asyncio.TimerHandle | None = None
 
     def wait_for(self, key: Hashable) -> asyncio.Future[Any]:
         """Stand in line with a key; those with equal ones share what is answered."""
         future = asyncio.get_running_loop().create_future()
-        if not self._waiting and len(self._under_way) < AT_ONCE:
-            self._begin()  # which takes what waits only when the loop comes to it: all that this round of it brings
+        if not self._waiting:
+            self._begin_if_there_is_room()  # and take what waits when the loop comes to it: all of this round
         self._waiting.setdefault(key, []).append(future)
         return future
 
-    def _begin(self) -> None:
-        task = self._batches.send(self._send())
+    def _begin_if_there_is_room(self) -> None:
+        loop, limits = asyncio.get_running_loop(), self._batches
+        if len(self._under_way) + self._hanging >= limits.most:
+            self._dismissal = self._dismissal or loop.call_later(limits.wait_seconds, self.dismiss)
+            return
+        if len(self._under_way) >= limits.at_once:
+            return
+        task = limits.send(self._send())
         self._under_way.add(task)
-        patience = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._go_on, task)
+        patience = loop.call_later(PATIENCE_SECONDS, self._wait_no_longer, task)
         task.add_done_callback(lambda _: patience.cancel())
-        task.add_done_callback(self._go_on)
+        task.add_done_callback(self._end)
 
-    def _go_on(self, task: asyncio.Task[None]) -> None:
+    def _wait_no_longer(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
-        if self._waiting and len(self._under_way) < AT_ONCE:
-            self._begin()
-        elif not (self._waiting or self._under_way):
+        self._hanging += 1
+        self._go_on()
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        if task in self._under_way:
+            self._under_way.discard(task)
+        else:
+            self._hanging -= 1
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._waiting:
+            self._begin_if_there_is_room()
+        elif not (self._under_way or self._hanging):
             self._batches.forget(self._kind, self)
 
     def dismiss(self) -> None:
         """Tell all who wait that they wait in vain."""
+        self._wait_anew()
         for futures in self._waiting.values():
             _tell(futures, error=Unavailable())
         self._waiting.clear()
 
+    def _wait_anew(self) -> None:
+        if self._dismissal is not None:
+            self._dismissal.cancel()
+            self._dismissal = None
+
     async def _send(self) -> None:
         batch, self._waiting = self._waiting, {}
+        self._wait_anew()
         for key in tuple(islice(batch, LARGEST, None)):
             self._waiting[key] = batch.pop(key)
         for key in [key for key, futures in batch.items() if all(future.done() for future in futures)]:
             del batch[key]  # nobody waits any more
-        if self._waiting and len(self._under_way) < AT_ONCE:
-            self._begin()
+        if self._waiting:
+            self._begin_if_there_is_room()
         try:
             if batch:
                 await self._answer(batch)

@@ -41,6 +41,8 @@ def create_engine(
                 "jit": "off",
                 # One request, one core: workers are for reports, and cost more to start than most statements take.
                 "max_parallel_workers_per_gather": "0",
+                # Plans are kept. One that was made while a table had a page would read the whole of it by and by.
+                "enable_seqscan": "off",
                 "timezone": "UTC",
                 "statement_timeout": _milliseconds(limit),
                 "lock_timeout": _milliseconds(settings.lock_seconds),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 from sqlalchemy import (
@@ -39,36 +40,34 @@ from service.repositories.uncut import uncut
 
 Rows = Sequence[Any]
 Values = Mapping[str, Any]
+Run = Callable[[Executable, Values | None], Awaitable[Rows]]
 
 log = logging.getLogger("postern")
 
 
 class PointRead:
-    """A statement that reads one row for each of many keys: ``key`` says of what columns they are, by name and type,
-    and ``row`` returns the SELECT of a key's row, given these columns.
+    """Statements that read one row for a key, and one row for each of many: ``key`` says of what columns they are, by
+    name and type, and ``row`` returns the SELECT of a key's row, given these columns.
+
+    PostgreSQL keeps its plan for one key. That for few it would make anew each time, as it takes ten for typical.
     """
 
     def __init__(self, key: Mapping[str, TypeEngine[Any]], row: Callable[[Any], Any]) -> None:
         self._names = tuple(key)
+        self.of_one = row(SimpleNamespace(**{name: bindparam(name, type_=kind) for name, kind in key.items()}))
         arrays = [bindparam(name, type_=ARRAY(kind)) for name, kind in key.items()]
         columns: list[ColumnElement[Any]] = [column(name, kind) for name, kind in key.items()]
         keys = func.unnest(*arrays).table_valued(*columns, with_ordinality="place").render_derived("keys")
-        # For each key by itself: so it is the index that finds the row, however few rows the planner thinks there are.
         found = row(keys.c).limit(literal_column("1")).lateral("found")
         place = keys.c.place.cast(Integer).label("place")
-        self.statement = select(place, *found.c).select_from(keys.join(found, true()))
+        self.of_many = select(place, *found.c).select_from(keys.join(found, true()))
 
-    async def one(self, reads: Reads, key: tuple[Any, ...]) -> Row[Any] | None:
-        """Return the row with this key, by a statement of its own."""
-        return self.in_order([key], await reads.rows(self.statement, self.values([key])))[0]
-
-    def values(self, keys: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
-        """Return the statement's parameters for these keys."""
-        return dict(zip(self._names, map(list, zip(*keys, strict=True)), strict=True))
-
-    def in_order(self, keys: Sequence[tuple[Any, ...]], rows: Rows) -> list[Row[Any] | None]:
-        """Return the row of each key; None where there is none."""
-        by_place = {row.place: row for row in rows}
+    async def rows(self, run: Run, keys: Sequence[tuple[Any, ...]]) -> list[Row[Any] | None]:
+        """Return the row of each key, in their order; None where there is none. ``run`` runs a statement."""
+        if len(keys) == 1:
+            return [next(iter(await run(self.of_one, dict(zip(self._names, keys[0], strict=True)))), None)]
+        values = dict(zip(self._names, map(list, zip(*keys, strict=True)), strict=True))
+        by_place = {row.place: row for row in await run(self.of_many, values)}
         return [by_place.get(place) for place in range(1, len(keys) + 1)]
 
 
@@ -94,7 +93,7 @@ class InTransaction:
 
     async def row(self, read: PointRead, *key: Any) -> Row[Any] | None:
         """Return the row with this key."""
-        return await read.one(self, key)
+        return (await read.rows(self.rows, [key]))[0]
 
 
 class Alone:
@@ -125,7 +124,7 @@ class Alone:
 
     async def row(self, read: PointRead, *key: Any) -> Row[Any] | None:
         """Return the row with this key."""
-        return await read.one(self, key)
+        return (await read.rows(self.rows, [key]))[0]
 
     def _may_be_repeated(self, error: DBAPIError) -> bool:
         return may_be_repeated(error)
@@ -153,11 +152,15 @@ class AloneOnce(Alone):
 
 
 class Together(Alone):
-    """Statements like those that are `Alone`, shared by all who ask the same at the same time (`Batches`)."""
+    """Statements like those that are `Alone`, shared by all who ask the same at the same time (`Batches`).
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    Those that hang take half of the ``connections`` at most, if they are of one kind.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, connections: int, wait_seconds: float) -> None:
         super().__init__(engine)
-        self._batches = Batches(is_of_one_key=is_of_a_value)
+        most = max(1, connections // 2)
+        self._batches = Batches(is_of_one_key=is_of_a_value, most=most, wait_seconds=wait_seconds)
 
     async def rows(self, statement: Executable, values: Values | None = None) -> Rows:
         """Return the rows that a statement reads."""
@@ -178,7 +181,7 @@ class Together(Alone):
         return [await super().rows(statement, values)]
 
     async def _ask_for(self, read: PointRead, keys: Sequence[Any]) -> Sequence[Row[Any] | None]:
-        return read.in_order(keys, await super().rows(read.statement, read.values(keys)))
+        return await read.rows(super().rows, keys)
 
 
 class Reader:

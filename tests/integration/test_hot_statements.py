@@ -93,6 +93,7 @@ async def busy(cluster: Cluster, template: str) -> AsyncIterator[Busy]:
         post_id = await writings.post(ann)
         comment_id = await writings.comment(post_id, ann)
         await database.execute("ANALYZE")
+        await database.execute("SET enable_seqscan = off")  # as the service's connections have it
         yield Busy(instance, database, ann, post_id, comment_id)
     await database.close()
 

@@ -129,6 +129,31 @@ async def test_a_value_that_the_driver_refuses_leaves_nothing_open(url: str, own
         assert await own.fetchval(f"SELECT count(*) {BACKENDS} AND state <> 'idle'") == 0
 
 
+@pytest.mark.parametrize("together", [1, 20], ids=["alone", "together"])
+async def test_a_plan_that_was_made_while_a_table_was_small_reads_none_as_a_whole(
+    client: httpx.AsyncClient, database: asyncpg.Connection, crowd: list[Account], together: int
+) -> None:
+    """PostgreSQL keeps plans, and hears of the rows that have come since when autovacuum does."""
+    await database.execute("ANALYZE")
+    for _ in range(8):
+        await ask(client, crowd[:together])
+    await database.execute(
+        "INSERT INTO users (username, email, password_hash)"
+        " SELECT 'more' || n, 'more' || n || '@example.com', 'x' FROM generate_series(1, 3000) n"
+    )
+    await database.execute(
+        "INSERT INTO token_blocklist (id, expires_at)"
+        " SELECT gen_random_uuid(), now() + interval '1 day' FROM generate_series(1, 3000) n"
+    )
+    tables = "SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE relname IN ('users', 'token_blocklist')"
+    before = await database.fetchval(tables)
+    for _ in range(20):
+        await ask(client, crowd[:together])
+    await asyncio.sleep(1.1)  # what a backend has counted it tells once a second
+    await ask(client, crowd[:together])
+    assert await database.fetchval(tables) == before
+
+
 async def test_look_ups_that_hang_are_503_in_time_and_do_not_keep_posts_from_being_read(
     serve: Serve, url: str, own: asyncpg.Connection
 ) -> None:
@@ -146,6 +171,26 @@ async def test_look_ups_that_hang_are_503_in_time_and_do_not_keep_posts_from_bei
         assert {answer.status_code for answer in answers} == {503}
 
         assert {answer.status_code for answer in await ask(instance.client, crowd)} == {200}
+
+
+async def test_look_ups_that_keep_coming_while_they_hang_leave_connections_to_posts(
+    serve: Serve, url: str, own: asyncpg.Connection
+) -> None:
+    async with serve(url, pool_size=4, pool_wait_seconds=0.5, statement_seconds=1) as instance:
+        accounts = Accounts(instance.client, own)
+        ann = await accounts.signed_in("ann")
+        post = await Writings(own).post(ann)
+        async with own.transaction():
+            await own.execute("LOCK TABLE token_blocklist IN ACCESS EXCLUSIVE MODE")
+            asked = []
+            for _ in range(25):
+                asked.append(asyncio.create_task(instance.client.get("/api/auth/me", headers=ann.headers)))
+                async with asyncio.timeout(0.5):
+                    assert (await instance.client.get(f"/api/posts/{post}")).status_code == 200
+                await asyncio.sleep(0.1)
+            assert {answer.status_code for answer in await asyncio.gather(*asked)} == {503}
+
+        assert (await instance.client.get("/api/auth/me", headers=ann.headers)).status_code == 200
 
 
 async def test_without_a_database_all_who_wait_are_told_so() -> None:

@@ -12,6 +12,8 @@ import pytest
 from service.errors import Unavailable
 from service.repositories.batches import AT_ONCE, LARGEST, PATIENCE_SECONDS, Batches
 
+MOST, WAIT_SECONDS = 4, 0.3
+
 asking: ContextVar[str] = ContextVar("asking", default="nobody")
 
 
@@ -48,7 +50,7 @@ def database() -> Database:
 
 @pytest.fixture
 async def batches() -> AsyncIterator[Batches]:
-    batches = Batches(is_of_one_key=lambda error: isinstance(error, ValueError))
+    batches = Batches(is_of_one_key=lambda error: isinstance(error, ValueError), most=MOST, wait_seconds=WAIT_SECONDS)
     yield batches
     await batches.close()
 
@@ -281,3 +283,46 @@ async def test_a_slow_batch_that_ends_late_leaves_the_others_of_its_kind_in_line
         held.set()
     database.holds = False
     assert await asyncio.gather(*later, *waiting) == [0, -2, 18]
+
+
+async def hang(batches: Batches, database: Database) -> list[asyncio.Task[Any]]:
+    """Have as many batches hang as may be under way of a kind."""
+    database.holds = True
+    tasks: list[asyncio.Task[Any]] = []
+    async with asyncio.timeout(5):
+        for number in range(MOST):
+            tasks += await begin(batches, database, -number)
+            while len(database.asked) <= number:  # noqa: ASYNC110 - a moment after the other
+                await asyncio.sleep(PATIENCE_SECONDS / 4)
+    return tasks
+
+
+async def test_no_more_batches_of_a_kind_hang_than_may_and_who_waits_for_them_is_told(
+    batches: Batches, database: Database
+) -> None:
+    hanging = await hang(batches, database)
+    began = asyncio.get_running_loop().time()
+    late = await begin(batches, database, 1, 2)
+    answers = await asyncio.gather(*late, return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
+    assert WAIT_SECONDS <= asyncio.get_running_loop().time() - began < 3 * WAIT_SECONDS
+    assert len(database.asked) == MOST
+
+    waiting = await begin(batches, database, 3)
+    for held in database.held:
+        held.set()
+    await asyncio.gather(*hanging)
+    database.holds = False
+    await database.until_asked(MOST + 1)
+    database.held[-1].set()
+    assert await waiting[0] == 6
+
+
+async def test_a_kind_that_hangs_leaves_others_alone(batches: Batches, database: Database) -> None:
+    tasks = await hang(batches, database)
+    other = Database()
+    assert await batches.load("triple", 1, other.ask) == 2
+    for held in database.held:
+        held.set()
+    await asyncio.gather(*tasks)
