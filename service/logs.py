@@ -24,8 +24,8 @@ Fields = Mapping[str, str | int | float | None]
 _requests = logging.getLogger("postern.access")
 
 
-def configure(level: str, *, as_json: bool) -> None:
-    """Send all logs to standard output, from now on."""
+def configure(level: str, *, as_json: bool, requests: bool = True) -> None:
+    """Send all logs to standard output, from now on; without the lines of ``requests`` if that is so."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JSONFormatter() if as_json else LineFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
@@ -34,6 +34,7 @@ def configure(level: str, *, as_json: bool) -> None:
     logging.logAsyncioTasks = False  # type: ignore[attr-defined]  # of Python 3.12 and later
     logging._srcfile = None
     logging.getLogger("hypercorn.error").setLevel(logging.WARNING)  # it announces what goes well
+    _requests.setLevel(logging.NOTSET if requests else logging.WARNING)
     global _straight  # noqa: PLW0603 - as logging itself, one for the process
     _straight = _Straight(sys.stdout) if as_json and _requests.isEnabledFor(logging.INFO) else None
 

@@ -22,6 +22,7 @@ from service.repositories.expired import PURGE_LOCK
 from service.stack import create_asgi
 from tests.support.accounts import Accounts
 from tests.support.attempts import LOCKING
+from tests.support.certificates import write_certificate
 from tests.support.hashing import Hashing
 from tests.support.instances import Instance, NewDatabase, Serve, client_of, connect, context_of, serving
 from tests.support.things import Things
@@ -42,6 +43,14 @@ def database_url(cluster: Cluster) -> str:
     cluster.ensure_database()
     migrate(cluster.url())
     return cluster.url()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with a certificate for this machine, and its key."""
+    file = tmp_path_factory.mktemp("certificate") / "server.pem"
+    write_certificate(file)
+    return file
 
 
 def migrate(database_url: str, revision: str = "head") -> None:

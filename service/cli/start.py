@@ -17,7 +17,7 @@ import click
 from pydantic import SecretStr
 
 from service.config import SECRET_KEY_BYTES, ConfigurationError, Settings
-from service.context import NotReady, token_codec
+from service.context import Context, NotReady, open_context, token_codec
 from service.database import data_folder
 from service.embedded import EmbeddedPostgresError
 from service.errors import ServiceError
@@ -69,6 +69,12 @@ def migrate(url: str) -> None:
         alembic.command.upgrade(config, "head")
     except SystemExit as error:  # how alembic/env.py ends the command of that name
         raise NotReady(str(error)) from None
+
+
+async def with_context(settings: Settings, url: str, work: Callable[[Context], Any]) -> None:
+    """Do something with a context of its own."""
+    async with open_context(settings, url) as context:
+        await work(context)
 
 
 def write_once(file: Path, content: bytes) -> None:

@@ -2,5 +2,6 @@
 
 `run` is a process, from its socket to its drain, and `serve` one event loop. There a connection (`connection`) reads
 requests (`http1`; `request` and `bodies` know how they stand on the wire, `answer` what goes back), and each is an
-`exchange` with the app. HTTP/2 and WebSockets go to Hypercorn's own classes (`handover`). More: docs/server.md.
+`exchange` with the app. HTTP/2 and WebSockets go to Hypercorn's own classes (`handover`). A `supervisor` may be above
+several processes, each of them on a `leash`. More: docs/server.md.
 """

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from typing import Any, cast
 
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.utils import NoAppError, load_application
 
 from service.server.config import ServerConfig
+from service.server.leash import Leash
 from service.server.run import CannotServe, run
+from service.server.supervisor import Crew, again, supervise
 
 
 def main() -> int:
     """Serve until SIGINT or SIGTERM; return the exit status."""
     options = _parser().parse_args()
     try:
-        config = _config(options)
-        scheme = "https://" if config.ssl_enabled else "http://"
-        run(_app(options.app), config, on_ready=lambda address: _announce(scheme, address))
+        config, leash = _config(options), Leash.found()
+        on_ready = partial(_announce, "https://" if config.ssl_enabled else "http://")
+        if options.workers and leash is None:
+            return 0 if supervise(Crew(options.workers, again(), on_ready=on_ready), config) else 1
+        run(_app(options.app), config, on_ready=on_ready, leash=leash)
     except CannotServe as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
@@ -56,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m service.server", description="Serve an ASGI app by HTTP.")
     parser.add_argument("app", metavar="MODULE:APP", help="the ASGI app")
     parser.add_argument("--bind", action="append", metavar="HOST:PORT", help="where to listen; 127.0.0.1:8000")
+    parser.add_argument("-w", "--workers", type=int, metavar="N", help="so many processes, and one above them")
     parser.add_argument("-k", "--worker-class", choices=("uvloop", "asyncio"), help="the event loop")
     parser.add_argument("-c", "--config", metavar="FILE", help="Hypercorn's settings and the engine's, in TOML")
     parser.add_argument("--access-log", metavar="FILE", help="a line for each request; - is the standard output")

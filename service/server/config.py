@@ -64,6 +64,10 @@ class ServerConfig(Config):
     """For a body to be whole, from when the app begins to wait for it: 408 beyond."""
     stall_seconds: float = 60.0
     """For a client to take what an answer has in the write buffer; it is cut off beyond."""
+    last_request_seconds: float = 0.0
+    """At a stop, for who keeps an idle connection to make one more request, whose answer says that it closes."""
+    when_worn_out: Callable[[], None] | None = None
+    """What to do when ``max_requests`` have come, in place of a stop."""
 
     refuse: Callable[[int, bool, str | None], Refusal] = staticmethod(problem)
     """``refuse(status, under_way, client)`` returns the whole answer to what comes to no app, or not to its end.

@@ -58,7 +58,7 @@ class HTTP1(Connection):
         }
         self.expect(self.worker.config.keep_alive_timeout)
         if self.worker.draining:  # it was shaking hands when the stop began
-            self.close()
+            self.drain()
 
     def took(self, data: bytes) -> None:
         """Take bytes of requests, none at the end of what the client sends."""
@@ -88,7 +88,7 @@ class HTTP1(Connection):
         worker = self.worker
         worker.count_request()
         self._requests += 1
-        self._last = request.closes or self._requests >= worker.config.keep_alive_max_requests
+        self._last = request.closes or self._requests >= worker.config.keep_alive_max_requests or worker.draining
         self._body = request.body
         self._exchange = exchange = Exchange(self, request, on_answered=self._answered, on_failed=self._refuse)
         exchange.answer.closes = self._last
@@ -254,8 +254,15 @@ class HTTP1(Connection):
             exchange.leave()
 
     def drain(self) -> None:
-        """Close the connection if no request is under way; else `_answered` does."""
-        if self._exchange is None:
+        """Close the connection if no request is under way; else `_answered` does.
+
+        A client that is about to send one would fail: it has a moment for that, and is told then.
+        """
+        if self._exchange is not None:
+            return
+        if self.worker.config.last_request_seconds:
+            self.expect(self.worker.config.last_request_seconds)
+        else:
             self._end_idle()
 
 

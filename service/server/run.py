@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module, metadata
 from typing import Any, cast
 
@@ -18,9 +20,13 @@ from hypercorn.utils import LifespanFailureError, LifespanTimeoutError, repr_soc
 
 from service.server import heap
 from service.server.config import ServerConfig
+from service.server.leash import READY, WORN_OUT, Leash
 
 TESTED = ("0.18.0",)
 """The releases of Hypercorn that the engine was tested with."""
+
+ORPHAN_SECONDS = 0.5
+"""For what is under way when the supervisor is gone."""
 
 log = logging.getLogger("hypercorn.error")
 
@@ -35,6 +41,7 @@ def run(
     *,
     on_ready: Callable[[str], None],
     on_stop: Callable[[], None] = lambda: None,
+    leash: Leash | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then let the requests in flight end, ``config.graceful_timeout`` seconds at most.
 
@@ -43,13 +50,20 @@ def run(
 
     ``on_ready(address)`` is called when a socket listens, with HOST:PORT or unix:PATH, ``on_stop()`` at the signal.
 
+    With a ``leash`` it serves on its supervisor's sockets, in place of ``config.bind``, and tells the supervisor, in
+    place of ``on_ready``, that it is ready, or has had ``config.max_requests``. When the supervisor is gone, so is this
+    process, `ORPHAN_SECONDS` later.
+
     Raises:
         CannotServe: the address can't be had, or the app's lifespan failed to start.
     """
-    sockets = _listen(config)
+    if leash is not None:
+        config.bind = leash.binds
+        config.when_worn_out = partial(leash.say, WORN_OUT)
+    sockets = listen(config)
     try:
         with asyncio.Runner(loop_factory=_loop_factory(config.worker_class)) as runner:
-            runner.run(_serve(app, config, sockets, on_ready, on_stop))
+            runner.run(_serve(app, config, sockets, on_ready, on_stop, leash))
     except asyncio.CancelledError:  # stopped before it was ready
         pass
     except (LifespanFailureError, LifespanTimeoutError) as error:
@@ -65,8 +79,9 @@ async def _serve(
     sockets: Sockets,
     on_ready: Callable[[str], None],
     on_stop: Callable[[], None],
+    leash: Leash | None,
 ) -> None:
-    stopped, ready = asyncio.Event(), asyncio.Event()
+    loop, stopped, ready = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
     serving = asyncio.current_task()
 
     def on_signal() -> None:
@@ -74,14 +89,23 @@ async def _serve(
         if serving is not None and not ready.is_set():
             serving.cancel()  # the app's start may take long
 
+    def on_supervisor_gone() -> None:
+        loop.call_later(ORPHAN_SECONDS, os._exit, 1)
+        on_signal()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, on_signal)
+    if leash is not None:
+        leash.watch(on_supervisor_gone)
 
     async def stop() -> None:
         ready.set()
         heap.freeze()
-        for sock in (*sockets.insecure_sockets, *sockets.secure_sockets):
-            on_ready(repr_socket_addr(sock.family, sock.getsockname()))
+        if leash is not None:
+            leash.say(READY)
+        else:
+            for sock in (*sockets.insecure_sockets, *sockets.secure_sockets):
+                on_ready(repr_socket_addr(sock.family, sock.getsockname()))
         await stopped.wait()
         on_stop()
 
@@ -98,7 +122,12 @@ def _engine() -> Callable[..., Any]:
     return worker_serve
 
 
-def _listen(config: ServerConfig) -> Sockets:
+def listen(config: ServerConfig) -> Sockets:
+    """Bind the sockets of a configuration.
+
+    Raises:
+        CannotServe: an address, or a certificate, can't be had.
+    """
     if config.quic_bind:
         raise CannotServe("quic_bind: HTTP/3 is not served here, but by `hypercorn`")
     try:

@@ -40,7 +40,7 @@ async def serve(
         worker = Worker(app, config, state, max_requests=_max_requests(config))
         servers = await _listen(worker, sockets)
         try:
-            await _until_first(shutdown_trigger(), worker.worn_out.wait())
+            await _until_first(shutdown_trigger(), _until_worn_out(worker))
         finally:
             for server in servers:
                 server.close()
@@ -61,6 +61,14 @@ async def _listen(worker: Worker, sockets: Sockets) -> list[asyncio.Server]:
         await worker.loop.create_server(lambda: HTTP1(worker), sock=sock, backlog=config.backlog, **options)
         for sock, options in kinds
     ]
+
+
+async def _until_worn_out(worker: Worker) -> None:
+    """Wait until ``max_requests`` have come, and nobody else sees to what follows."""
+    await worker.worn_out.wait()
+    if worker.config.when_worn_out is not None:
+        worker.config.when_worn_out()
+        await asyncio.Event().wait()
 
 
 async def _until_first(*events: Awaitable[object]) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from tests.clients.app import content, digest
-from tests.clients.certificates import self_signed
 from tests.clients.programs import serving
 from tests.support.processes import Running
 
@@ -44,11 +43,10 @@ class Secure:
 
 
 @pytest.fixture(scope="session")
-def secure(loop: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
+def secure(loop: str, certificate: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
     folder = tmp_path_factory.mktemp("secure")
-    certificate, key = self_signed(folder)
     settings = folder / "settings.toml"
-    settings.write_text(f'certfile = "{certificate}"\nkeyfile = "{key}"\n')
+    settings.write_text(f'certfile = "{certificate}"\nkeyfile = "{certificate}"\n')
     with serving(loop, folder, "--config", settings, scheme="https") as server:
         yield Secure(f"https://127.0.0.1:{server.port}", certificate)
 

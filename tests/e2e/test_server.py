@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import itertools
 import json
 import signal
 import socket
@@ -15,18 +13,17 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from tests.support.members import Member
 from tests.support.processes import PROGRAMS, Running, environment, running, unmeasured, wait_until
-from tests.support.sockets import Answer, Connection, ask, dribble, head
+from tests.support.sockets import Answer, Connection, ask, dribble, head, is_refused
 
 SECRET_KEY = "e2e-0123456789-abcdefghijklmnopqrstuvwxyz"
-PASSWORD = "correct horse battery"
 SECURITY = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
-numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -63,21 +60,6 @@ def own_server(env: dict[str, str], tmp_path: Path) -> Iterator[Running]:
 def connection(server: Running) -> Iterator[Connection]:
     with Connection(server) as connection:
         yield connection
-
-
-class Member:
-    """An account made and logged in over HTTP."""
-
-    def __init__(self, server: Running) -> None:
-        name = f"e2e{next(numbers)}x{time.monotonic_ns()}"
-        self.email = f"{name}@example.com"
-        made = ask(server, "POST", "/api/users/", {"username": name, "email": self.email, "password": PASSWORD})
-        assert made.status == 201, made
-        self.id: int = made.json()["id"]
-        entered = ask(server, "POST", "/api/auth/login", {"email": self.email, "password": PASSWORD})
-        assert entered.status == 200, entered
-        self.access_token: str = entered.json()["access_token"]
-        self.refresh_token: str = entered.json()["refresh_token"]
 
 
 def assert_refusal(answer: Answer, status: int, code: str) -> None:
@@ -506,7 +488,7 @@ async def test_a_request_in_flight_ends_before_the_service_does(own_server: Runn
             begin_change(connection, member)
             await until_count(locked, "wait_event_type = 'Lock'", 1)
             own_server.process.send_signal(signal.SIGTERM)
-            wait_until(lambda: refuses(own_server))
+            wait_until(lambda: is_refused(own_server))
             await locked.execute("ROLLBACK")
             answer = connection.answer()
     finally:
@@ -514,11 +496,6 @@ async def test_a_request_in_flight_ends_before_the_service_does(own_server: Runn
     assert (answer.status, answer.json()["username"]) == (200, f"changed{member.id}")
     assert answer.headers["connection"] == "close"
     assert own_server.process.wait(5) == 0
-
-
-def refuses(server: Running) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", server.port)) == errno.ECONNREFUSED
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])

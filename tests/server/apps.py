@@ -6,9 +6,11 @@ import asyncio
 import gc
 import json
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -60,6 +62,21 @@ async def hanging(scope: Any, receive: Any, send: Any) -> None:
     await asyncio.Event().wait()
 
 
+SHY = Path("shy")
+
+
+async def shy(scope: Any, receive: Any, send: Any) -> None:
+    """An app that can't start while there is a file of that name."""
+    await (failing if scope["type"] == "lifespan" and SHY.exists() else app)(scope, receive, send)  # noqa: ASYNC240 - once
+
+
+async def deaf(scope: Any, receive: Any, send: Any) -> None:
+    """An app that stops nothing when it is told to."""
+    if scope["type"] == "lifespan":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    await app(scope, receive, send)
+
+
 async def _live(scope: Any, receive: Any, send: Any) -> None:
     scope["state"]["greeting"] = "hello"
     while True:
@@ -105,6 +122,11 @@ async def census(scope: Any, receive: Any, send: Any) -> None:
     descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - nothing else is open while it counts
     held = {"tasks": len(asyncio.all_tasks()), "descriptors": descriptors, "sent": sent}
     await answer(send, json.dumps(held).encode())
+
+
+async def who(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with the process, and the number that its supervisor has given it."""
+    await answer(send, json.dumps([os.getpid(), os.environ.get("SERVER_NUMBER")]).encode())
 
 
 async def hello(scope: Any, receive: Any, send: Any) -> None:
@@ -294,6 +316,7 @@ async def breaking(scope: Any, receive: Any, send: Any) -> None:
 
 PATHS: dict[str, App] = {
     "/census": census,
+    "/who": who,
     "/hello": hello,
     "/echo": echo,
     "/upload": upload,

@@ -13,7 +13,7 @@ import pytest
 from tests.server.clients import Secure, trusting
 from tests.server.engine import assert_said_nothing_bad, serving, serving_tls
 from tests.support.processes import Running, environment, wait_until
-from tests.support.sockets import Answer, Connection, head
+from tests.support.sockets import Answer, Connection, head, is_refused
 
 AT_ONCE_SECONDS = 5
 """Much less than the half of a minute that requests have to end."""
@@ -55,14 +55,6 @@ def stop(request: pytest.FixtureRequest, loop: str, tmp_path_factory: pytest.Tem
         server.process.send_signal(request.param)
         answer = busy.send(b"67890" + head("POST", "/echo", "Content-Length: 0")).answer()
         yield Stop(server, server.process.wait(10), answer, busy.is_closed(), seconds, refused)
-
-
-def is_refused(server: Running) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", server.port), 2).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 def test_a_request_under_way_is_answered_and_its_connection_closed(stop: Stop) -> None:
@@ -128,5 +120,23 @@ def test_connections_over_tls_hold_nothing_up(loop: str, certificate: Path, tmp_
                 late.do_handshake()
                 assert late.recv(1) == b""
             assert busy.send(b"67890").answer().body == b"1234567890"
+        assert server.process.wait(AT_ONCE_SECONDS) == 0
+        assert_said_nothing_bad(server)
+
+
+def test_who_is_about_to_ask_may_do_so_once_more(loop: str, tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, loop, graceful_timeout=30, keep_alive_timeout=30, last_request_seconds=1) as server,
+        Connection(server) as asking,
+        Connection(server) as silent,
+        Connection(server) as fresh,
+    ):
+        assert asking.request("GET", "/hello").headers.get("connection") is None
+        assert silent.request("GET", "/hello").status == 200
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: is_refused(server))
+        for last in (asking.request("GET", "/hello"), fresh.request("GET", "/hello")):
+            assert (last.status, last.headers["connection"]) == (200, "close")
+        assert all(connection.is_closed() for connection in (asking, silent, fresh))
         assert server.process.wait(AT_ONCE_SECONDS) == 0
         assert_said_nothing_bad(server)

@@ -166,6 +166,22 @@ def postern(*arguments: str, folder: Path, env: Mapping[str, str], given: str = 
     )
 
 
+def children_of(pid: int) -> list[int]:
+    """Return the processes that this one has started, and that live."""
+    with contextlib.suppress(FileNotFoundError):
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if lives(int(child))
+        ]
+    return []
+
+
+def lives(pid: int) -> bool:
+    """Tell whether a process is there, and has not ended without its parent's notice."""
+    with contextlib.suppress(OSError):
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    return False
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))

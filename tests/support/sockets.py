@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 import time
@@ -99,6 +100,12 @@ def ask(server: Running, method: str, target: str, document: Any = None, token: 
     """Send one request of the API over a connection of its own."""
     with Connection(server) as connection:
         return connection.call(method, target, document, token)
+
+
+def is_refused(server: Running) -> bool:
+    """Tell whether nobody can connect to a server any more."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", server.port)) == errno.ECONNREFUSED
 
 
 def dribble(connection: Connection, *, seconds: float) -> None:
