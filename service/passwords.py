@@ -12,6 +12,7 @@ import os
 import secrets
 import sys
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -33,6 +34,8 @@ MOST_LANES = 16
 """The library starts a thread for each."""
 LATEST_TURN_SECONDS = 30
 """Longer than that nobody is sent away."""
+SECONDS_A_KIB = 5e-7
+"""What a hash takes for a pass over so much memory, as long as none has been made."""
 LONGEST_HASH = 512
 """Characters."""
 NICENESS = 10
@@ -49,12 +52,10 @@ class PasswordHasher:
         self._queue = queue
         self._waiting = 0
         self._wait_seconds = wait_seconds
-        started = time.perf_counter()
-        # In a thread that makes all of them: each thread keeps the memory of its last one.
-        self._nobodys_hash = self._executor.submit(self._argon2.hash, secrets.token_urlsafe()).result()
+        self._nobodys_hash = _hash_of_nothing(passes=passes, memory_kib=memory_kib)
         self._threads = threads
         self._have_hashed = WeakSet[Any]()  # tasks
-        self._turns = _Turns((time.perf_counter() - started) / threads)
+        self._turns = _Turns(passes * memory_kib * SECONDS_A_KIB / threads)
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
@@ -139,6 +140,15 @@ class _Turns:
         now = time.monotonic()
         self._last = min(max(self._last, now) + self._seconds_each, now + LATEST_TURN_SECONDS)
         return math.ceil(self._last - now)
+
+
+def _hash_of_nothing(*, passes: int, memory_kib: int) -> str:
+    """Return a hash that costs as much to check as any other, and belongs to no password: all of it is chance.
+
+    To make a real one would take a thread's memory, 19 MiB, from processes that are never asked for a password.
+    """
+    salt, digest = (b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (16, 32))
+    return f"$argon2id$v=19$m={memory_kib},t={passes},p=1${salt}${digest}"
 
 
 def _is_affordable(password_hash: str) -> bool:

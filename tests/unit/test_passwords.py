@@ -74,6 +74,14 @@ async def test_nobody_has_no_password(make_hasher: MakeHasher) -> None:
     assert not await make_hasher().verify("correct horse", None)
 
 
+async def test_the_hash_of_nobody_looks_like_any_other(make_hasher: MakeHasher) -> None:
+    hasher = make_hasher(passes=3, memory_kib=64)
+    real = await hasher.hash("x")
+
+    assert argon2.extract_parameters(hasher._nobodys_hash) == argon2.extract_parameters(real)
+    assert len(hasher._nobodys_hash) == len(real)
+
+
 @pytest.mark.parametrize(
     "password_hash",
     [
