@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
-from sqlalchemy import text
+from sqlalchemy import QueuePool, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.config import Settings
@@ -18,12 +19,16 @@ from service.errors import ServiceError
 from service.keys import configured_keys
 from service.models import SCHEMA_HEAD
 from service.passwords import PasswordHasher
+from service.recently import Recently
 from service.repositories.engine import close_engine, create_engine, transactional
 from service.repositories.rates import Rates
 from service.repositories.reads import Alone, AloneOnce, Together
 from service.repositories.unit_of_work import Adding, Maintaining, Reading, UnitOfWork
 from service.seals import Seals
 from service.tokens import TokenCodec
+
+READY_SECONDS = 1.0
+"""For how long the database is not asked again whether it is ready."""
 
 
 class NotReady(Exception):
@@ -47,6 +52,11 @@ class Context:
     passwords: PasswordHasher
     seals: Seals
     something_hidden: asyncio.Event
+    recently: Recently
+
+    def connections_in_use(self) -> int:
+        """Return how many of the pool's connections somebody has."""
+        return cast(QueuePool, self.engine.pool).checkedout()
 
     def transaction(self) -> UnitOfWork:
         """Begin nothing yet: the transaction starts with its first statement."""
@@ -68,6 +78,14 @@ class Context:
             return found[0][0] if found else ""
         except ServiceError as error:
             raise NotReady("no database: check DATABASE_URL (host, user, password, name), and that it runs") from error
+
+    async def check_readiness(self) -> None:
+        """Check the schema as one that may be asked by anybody: the answer is READY_SECONDS old at most.
+
+        Raises:
+            NotReady: it is behind, or the database does not answer.
+        """
+        await self.recently.ask(self.check_schema)
 
     async def check_schema(self) -> None:
         """See to it that the schema is at or past the migration that this code knows: past it is good, too, so that a
@@ -107,6 +125,7 @@ async def open_context(settings: Settings, database_url: str) -> AsyncIterator[C
             passwords=passwords,
             seals=Seals([secret.get_secret_value().encode(errors="surrogateescape") for secret in settings.secrets()]),
             something_hidden=asyncio.Event(),
+            recently=Recently(READY_SECONDS),
         )
     finally:
         passwords.close()

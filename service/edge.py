@@ -14,14 +14,11 @@ import re
 import secrets
 import time
 from contextlib import suppress
-from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote_to_bytes
 
-from prometheus_client import Counter, Gauge, Histogram
-
-from service import logs
+from service import logs, metrics
 from service.clock import Clock
 from service.config import Settings
 from service.cors import CORS, METHODS, Headers
@@ -57,16 +54,7 @@ HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 _ADDRESS_WITH_PORT = re.compile(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\]):[0-9]+")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{8,64}")
 
-_requests = Counter("postern_requests", "Requests answered.", ("method", "route", "status"))
-_seconds = Histogram("postern_request_seconds", "Time from a request's head to the end of its answer.", ("route",))
-_in_flight = Gauge("postern_requests_in_flight", "Requests being answered.")
-
 log = logging.getLogger("postern")
-
-
-@cache  # there are not many, and to find them by their labels takes longer than to count
-def _metrics(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
-    return _requests.labels(method, route, str(status)), _seconds.labels(route)
 
 
 class Edge:
@@ -117,13 +105,13 @@ class _Exchange:
         """Answer, whatever happens, and leave one line of it in the log."""
         current_trace.set(self._trace)
         started = time.perf_counter()
-        _in_flight.inc()
+        metrics.in_flight.inc()
         try:
             await self._answer(refusal)
         finally:
             if self._drainer is not None:
                 self._drainer.cancel()
-            _in_flight.dec()
+            metrics.in_flight.dec()
             self._record(time.perf_counter() - started)
 
     async def _answer(self, refusal: ServiceError | None) -> None:
@@ -281,7 +269,7 @@ class _Exchange:
     def _record(self, seconds: float) -> None:
         method = self._scope["method"] if self._scope["method"] in METHODS else "other"
         status = self._status or 499  # the client left before there was an answer
-        counter, histogram = _metrics(method, self._trace.route or "none", status)
+        counter, histogram = metrics.of_request(method, self._trace.route or "none", status)
         counter.inc()
         histogram.observe(seconds)
         client = self._scope.get("client")
@@ -312,7 +300,7 @@ def before_the_app(status: int, under_way: bool, client: str | None = None) -> t
     if not under_way:
         current_trace.set(trace)
         logs.request({"status": refusal.status, "client": client})
-        _requests.labels("other", "none", str(refusal.status)).inc()
+        metrics.requests.labels("other", "none", str(refusal.status)).inc()
     headers = [(b"content-type", b"application/problem+json"), (b"x-request-id", trace.request_id.encode())]
     return refusal.status, headers + SECURITY_HEADERS, refusal.to_json(trace.request_id).encode()
 

@@ -23,6 +23,7 @@ from argon2 import PasswordHasher as Argon2
 from argon2 import extract_parameters
 from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
 
+from service import metrics
 from service.config import DEAREST_HASH_COST_KIB
 from service.errors import Unavailable
 
@@ -70,15 +71,17 @@ class PasswordHasher:
             raise self._refusal()
         self._waiting += 1
         try:
-            async with asyncio.timeout(self._wait_seconds):
-                await self._places.acquire()
+            with metrics.waiting_to_hash.track_inprogress():
+                async with asyncio.timeout(self._wait_seconds):
+                    await self._places.acquire()
         except TimeoutError as error:
             raise self._refusal() from error
         finally:
             self._waiting -= 1
         began = time.monotonic()
         try:
-            yield
+            with metrics.hashing.track_inprogress():
+                yield
         finally:
             self._places.release()
             if asyncio.current_task() in self._have_hashed:  # else it was refused in its place

@@ -13,6 +13,7 @@ from service.asgi import ASGIBridge
 from service.config import Settings
 from service.context import NotReady, open_context
 from service.edge import Edge
+from service.pulse import beat_forever
 from service.services.purge import purge_forever
 
 log = logging.getLogger("postern")
@@ -32,12 +33,13 @@ def create_asgi(settings: Settings, database_url: str) -> Edge:
             for warning in settings.warnings():
                 log.warning(warning)
             attach(app, context)
-            purging = asyncio.create_task(purge_forever(context))
+            beside = [asyncio.create_task(work) for work in (purge_forever(context), beat_forever(context))]
             try:
                 yield
             finally:
                 attach(app, None)
-                await _cancel(purging)
+                for task in beside:
+                    await _cancel(task)
 
     return Edge(ASGIBridge(app, lifespan=lifespan, max_body_bytes=settings.body_limit_bytes), settings)
 

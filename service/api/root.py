@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hmac
 
-import prometheus_client
 from flask import Blueprint, Response
 
 from service import __version__
+from service import metrics as measured
 from service.api.context import get_context
 from service.api.guards import bearer_token
 from service.api.schemas.root import Health, KeySet, Links, ProblemKind, ProblemList
@@ -79,9 +79,12 @@ async def livez() -> Health:
 @blueprint.get("/readyz")
 @returns(Health, strict=False)
 async def readyz() -> Health:
-    """Tell whether requests can be served: the database answers and its schema is not behind this code."""
+    """Tell whether requests can be served: the database answers and its schema is not behind this code.
+
+    It is asked once a second at most, however often it is told.
+    """
     try:
-        await get_context().check_schema()
+        await get_context().check_readiness()
     except NotReady as error:
         raise Unavailable from error
     return Health(status="ok")
@@ -94,7 +97,7 @@ async def metrics() -> Response:
     wanted = get_context().settings.metrics_token
     if wanted is not None and not hmac.compare_digest(bearer_token().encode(), wanted.get_secret_value().encode()):
         raise InvalidToken
-    return Response(prometheus_client.generate_latest(), content_type=prometheus_client.CONTENT_TYPE_LATEST)
+    return Response(measured.told(), content_type=measured.CONTENT_TYPE)
 
 
 def _problem(kind: type[ServiceError]) -> ProblemKind:

@@ -8,11 +8,12 @@ import secrets
 import sys
 from dataclasses import dataclass
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 
-from service import logs
+from service import logs, metrics
 from service.cli.start import load, migrate, say, says_what_to_do, with_context
 from service.config import Settings
 from service.context import Context
@@ -75,8 +76,17 @@ def run_command(**options: Any) -> None:
         config = _server_config(settings, given)
         on_ready = partial(_announce, "https" if config.ssl_enabled else "http")
         if given.workers and leash is None:
-            crew = Crew(given.workers, again(), variables=_shared(settings, url, given.workers), on_ready=on_ready)
-            if not supervise(crew, config):
+            with TemporaryDirectory(prefix="postern-metrics-") as folder:
+                crew = Crew(
+                    given.workers,
+                    again(),
+                    variables={**_shared(settings, url, given.workers), **metrics.variables(folder)},
+                    number_in=metrics.PROCESS,
+                    on_ready=on_ready,
+                    on_end=partial(metrics.forget, folder),
+                )
+                ended_in_time = supervise(crew, config)
+            if not ended_in_time:
                 sys.exit(1)
         else:
             edge = create_asgi(settings, url)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import URL, ExceptionContext, event, make_url
+from sqlalchemy import URL, AsyncAdaptedQueuePool, ExceptionContext, event, make_url
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
+from service import metrics
 from service.config import LIBPQ_PARAMETERS, DatabaseSettings
 from service.repositories.refusals import ends_connections
 
@@ -27,6 +30,7 @@ def create_engine(
     limit = settings.statement_seconds if statement_seconds is None else statement_seconds
     engine = create_async_engine(
         _asyncpg_url(database_url),
+        poolclass=_Pool,
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_timeout=settings.pool_wait_seconds,
@@ -53,6 +57,17 @@ def create_engine(
     event.listen(engine.sync_engine, "checkout", _replace_if_closed)
     event.listen(engine.sync_engine, "handle_error", _leave_the_server)
     return engine
+
+
+class _Pool(AsyncAdaptedQueuePool):
+    """Measures how long one waits for a connection."""
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        began = time.perf_counter()
+        try:
+            return super()._do_get()
+        finally:
+            metrics.pool_wait.observe(time.perf_counter() - began)
 
 
 def transactional(engine: AsyncEngine) -> AsyncEngine:

@@ -7,6 +7,7 @@ import hashlib
 import unicodedata
 from dataclasses import dataclass
 
+from service import metrics
 from service.context import Context
 from service.errors import (
     AccountDisabled,
@@ -98,10 +99,15 @@ async def refresh(context: Context, claims: Claims, *, caller: Caller) -> TokenP
     presented = Presented(claims.session_id, claims.user_id, claims.jti)
     async with context.transaction() as work:
         pair = sessions.new_pair(context, next_jti(claims.jti))
+        outcome = "exchanged"
         stored = await work.sessions.rotate(presented, pair, ip=caller.ip, user_agent=caller.user_agent)
-        stored = stored or await work.sessions.exchanged(presented, within=RETRY)
+        if stored is None:
+            outcome = "repeated"
+            stored = await work.sessions.exchanged(presented, within=RETRY)
         if stored is None:
             refusal = await _end_if_reused(work, context, claims)
+            outcome = "reused" if isinstance(refusal, TokenReused) else "refused"
+    metrics.refreshes.labels(outcome).inc()
     if stored is None:
         # Not inside the block: what it ended has to be committed.
         raise refusal

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 import httpx
 import pytest
 from service import __version__
+from service.context import READY_SECONDS
 from service.edge import Edge
 from service.embedded import Cluster
 from service.errors import ServiceError
@@ -11,6 +14,7 @@ from service.web.problems import kinds
 from tests.support.accounts import Accounts
 from tests.support.instances import NewDatabase, Serve, connect
 from tests.support.problems import assert_problem, said
+from tests.support.statements import statements_of
 
 NOBODY_LISTENS = "postgresql://postern:pw@127.0.0.1:1/postern"
 
@@ -89,7 +93,6 @@ async def test_a_schema_at_or_past_the_head_is_ready(
     database = await connect(url)
     try:
         async with serve(url) as instance:
-            assert (await instance.client.get("/readyz")).status_code == 200
             await database.execute(statement)
             assert (await instance.client.get("/readyz")).status_code == status
     finally:
@@ -126,9 +129,19 @@ async def test_a_database_that_comes_back_is_ready_again(serve: Serve, new_datab
             await database.execute("ALTER TABLE alembic_version RENAME TO elsewhere")
             assert (await instance.client.get("/readyz")).status_code == 503
             await database.execute("ALTER TABLE elsewhere RENAME TO alembic_version")
+            await asyncio.sleep(READY_SECONDS)
             assert (await instance.client.get("/readyz")).status_code == 200
     finally:
         await database.close()
+
+
+async def test_however_many_ask_whether_it_is_ready_the_database_is_asked_once(serve: Serve, url: str) -> None:
+    async with serve(url) as instance:
+        with statements_of(instance.context) as seen:
+            answers = await asyncio.gather(*(instance.client.get("/readyz") for _ in range(20)))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(seen) == 2  # is there a version, and which
 
 
 async def test_a_process_that_drains_is_not_ready(serve: Serve, app: Edge, client: httpx.AsyncClient) -> None:

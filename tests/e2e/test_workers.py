@@ -132,6 +132,30 @@ def test_a_killed_process_is_replaced(server: Running) -> None:
     ]
 
 
+def counted(server: Running, route: str) -> set[float]:
+    """Return how many requests of a route were answered, as each of many connections hears it."""
+    pattern = re.compile(rf'^postern_requests_total{{method="GET",route="{route}",status="200"}} (\S+)$', re.MULTILINE)
+    return {float(pattern.findall(ask(server, "GET", "/metrics").body.decode())[0]) for _ in range(10)}
+
+
+def test_what_is_measured_is_of_all_processes_and_outlives_each(server: Running) -> None:
+    before = workers_of(server)
+    for _ in range(30):
+        assert ask(server, "GET", "/livez").status == 200
+    wait_until(lambda: counted(server, "/livez") == {30})  # an answer is counted when it is out
+
+    kill(min(before), signal.SIGKILL)
+    wait_until(lambda: len(workers_of(server) - before) == 1)
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(after := workers_of(server)) == 2 and not after & before)
+
+    assert ask(server, "GET", "/livez").status == 200
+    wait_until(lambda: counted(server, "/livez") == {31})
+    measured = ask(server, "GET", "/metrics").body.decode()
+    assert re.search(r"^postern_requests_in_flight 1\.0$", measured, re.MULTILINE)
+    assert re.search(r"^postern_pool_size 20\.0$", measured, re.MULTILINE)
+
+
 def test_development_is_one_service_too(tmp_path: Path) -> None:
     env = unmeasured(environment(APP_ENV="development", POSTERN_DATA_DIR=str(tmp_path / "data")))
     with running(*SERVE, "--workers", "2", folder=tmp_path, env=env) as server:

@@ -1,0 +1,21 @@
+"""What a process looks at once a second: how late its event loop is, and how many of its connections are in use."""
+
+from __future__ import annotations
+
+import asyncio
+
+from service import metrics
+from service.context import Context
+
+SECONDS = 1.0
+
+
+async def beat_forever(context: Context) -> None:
+    """Measure until cancelled."""
+    loop = asyncio.get_running_loop()
+    metrics.pool_size.set(context.settings.pool_size)
+    while True:
+        due = loop.time() + SECONDS
+        await asyncio.sleep(SECONDS)
+        metrics.loop_lag.observe(max(0.0, loop.time() - due))
+        metrics.pool_in_use.set(context.connections_in_use())
