@@ -1,9 +1,10 @@
 """What a request consists of: `python -m bench.anatomy`.
 
 The service is under a closed loop of 32 connections, one kind of work after another, and looks a thousand times in a
-second of its processor time at where it is. What is found in Python's library, or in C, counts for whoever called it;
-the kernel's part, for the server, which reads and writes. The shares are of processor time; the microseconds are those
-that the operating system accounts for, the sampler's own, about a twentieth, included.
+second of its processor time at where it is; so is a bare Flask app with the view that waits, on the bridge and the
+server alone. What is found in Python's library, or in C, counts for whoever called it; the kernel's part, for the
+server, which reads and writes. The shares are of processor time; the microseconds are those that the operating system
+accounts for, the sampler's own, about a twentieth, included.
 
 Tables go to the terminal and to bench/results/anatomy.md. Exits with 1 when a request fails; never for a time.
 """
@@ -19,10 +20,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 
 import uvloop
+from bench import machine
 from bench.api_works import KINDS, works
 from bench.dataset import Dataset, dataset
 from bench.load import Load, Outcome
@@ -33,7 +36,11 @@ from bench.works import Work
 from tests.support.processes import free_port, running, wait_until
 
 RESULTS = Path(__file__).parent / "results" / "anatomy.md"
-WORKS = ("me", "list", "post", "create")
+SAMPLED = (
+    ("service.cli", ("run",), ("me", "list", "post", "create")),
+    ("service.server.__main__", ("bench.apps.waiting:app",), ("wait",)),
+)
+"""What is looked at: the module whose `main` serves, its arguments, and the work that it is asked for."""
 CONNECTIONS, SECONDS, EVERY_SECONDS = 32, 10.0, 0.001
 LAYERS = {
     "the server": ("/service/server/", "/hypercorn/", "/uvloop/"),
@@ -49,6 +56,7 @@ LAYERS = {
     "SQLAlchemy": ("/sqlalchemy/",),
     "asyncpg": ("/asyncpg/",),
 }
+LIBRARIES = ("flask", "werkzeug", "sqlalchemy", "asyncpg", "uvloop")
 OTHERS = "what belongs to none"
 FOLDER = "POSTERN_BENCH_SAMPLES"
 
@@ -86,10 +94,8 @@ def serve(arguments: list[str]) -> None:
     signal.signal(signal.SIGUSR1, begin)
     signal.setitimer(signal.ITIMER_PROF, EVERY_SECONDS, EVERY_SECONDS)
     atexit.register(signal.setitimer, signal.ITIMER_PROF, 0)
-    sys.argv = ["postern", *arguments]
-    from service.cli import main  # noqa: PLC0415 - behind the sampler, in its process alone
-
-    main()
+    module, *sys.argv[1:] = arguments
+    import_module(module).main()  # imported behind the sampler, in its process alone
 
 
 def ask(port: int, work: Work, seconds: float) -> Outcome:
@@ -108,24 +114,31 @@ async def _ask(port: int, work: Work, seconds: float) -> Outcome:
 
 def anatomy(rows: Dataset, folder: Path, seconds: float) -> tuple[str, int]:
     """Return the tables, and how many requests have failed."""
-    asked, port, failed = works(rows), free_port(), 0
-    told = SYSTEMS[OURS].environment(rows) | {FOLDER: str(folder)}
-    words = (sys.executable, "-m", "bench.anatomy", "serve", "run", "--bind", f"127.0.0.1:{port}")
     columns: dict[str, dict[str, float]] = {}
-    with running(*words, folder=folder, env=told, port=port) as serving:
-        server = Server(SYSTEMS[OURS], port, serving.process.pid, KEEP_ALIVE_SECONDS)
-        for name in WORKS:
-            ask(port, asked[name], seconds / 5)
-            _seen(server, folder)  # of the warm-up
-            outcome = ask(port, asked[name], seconds)
-            samples, took = _seen(server, folder)
-            failed += outcome.errors + outcome.timeouts
-            each = 1e6 * took / len(outcome.latencies) / sum(samples.values())
-            columns[name] = {layer: each * count for layer, count in samples.items()}
-    header = ("microseconds of a request", *(KINDS[name].title for name in WORKS))
-    lines = [(layer, *(_cell(columns[name], layer) for name in WORKS)) for layer in (*LAYERS, OTHERS)]
-    lines.append(("all of it", *(f"{sum(columns[name].values()):.0f}" for name in WORKS)))
+    failed = 0
+    for module, words, names in SAMPLED:
+        port = free_port()
+        told = SYSTEMS[OURS].environment(rows) | {FOLDER: str(folder)}
+        command = (sys.executable, "-m", "bench.anatomy", "serve", module, *words, "--bind", f"127.0.0.1:{port}")
+        with running(*command, folder=folder, env=told, port=port) as serving:
+            server = Server(SYSTEMS[OURS], port, serving.process.pid, KEEP_ALIVE_SECONDS)
+            for name in names:
+                columns[name], errors = _sampled(server, works(rows)[name], folder, seconds)
+                failed += errors
+    header = ("microseconds of a request", *(KINDS[name].title for name in columns))
+    lines = [(layer, *(_cell(column, layer) for column in columns.values())) for layer in (*LAYERS, OTHERS)]
+    lines.append(("all of it", *(f"{sum(column.values()):.0f}" for column in columns.values())))
     return table(header, lines), failed
+
+
+def _sampled(server: Server, work: Work, folder: Path, seconds: float) -> tuple[dict[str, float], int]:
+    """Return the microseconds of a request by layer, and how many have failed."""
+    ask(server.port, work, seconds / 5)
+    _seen(server, folder)  # of the warm-up
+    outcome = ask(server.port, work, seconds)
+    samples, took = _seen(server, folder)
+    each = 1e6 * took / len(outcome.latencies) / sum(samples.values())
+    return {layer: each * count for layer, count in samples.items()}, outcome.errors + outcome.timeouts
 
 
 def _cell(column: dict[str, float], layer: str) -> str:
@@ -148,10 +161,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="What a request consists of.")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each kind of work")
     parser.add_argument("--check", action="store_true", help="a tiny run, which leaves no file")
-    asked = parser.parse_args()
+    asked, load_at_begin = parser.parse_args(), os.getloadavg()[0]
     with dataset() as rows, tempfile.TemporaryDirectory() as folder:
         tables, failed = anatomy(rows, Path(folder), 0.5 if asked.check else asked.seconds)
-    text = f"# What a request consists of (`make bench-anatomy`)\n\n{CONNECTIONS} connections, flat out.\n\n{tables}\n"
+    how = f"{CONNECTIONS} connections, flat out; {rows.rows} users and as many posts"
+    said = " ".join(machine.about(how, machine.versions(LIBRARIES), load_at_begin))
+    text = f"# What a request consists of (`make bench-anatomy`)\n\n{said}\n\n{tables}\n"
     print(text)
     if not asked.check:
         RESULTS.write_text(text)

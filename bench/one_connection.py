@@ -1,9 +1,9 @@
 """What it costs somebody who is alone that reads are asked together (ADR 12): `python -m bench.one_connection`.
 
 One caller asks again when it is answered, so no two questions ever meet, and each takes what a batch of one takes
-beyond a statement by itself, which is the same statement. The look-up of a token and a post's row are asked for in this
-process, on uvloop and one pool, through `Together` and through `Alone`; then GET /api/auth/me over HTTP and one
-connection of two services, the one as it is and one that reads through `Alone` (`bench.apps.alone`).
+beyond a statement by itself, which is the same plain SELECT of a row by its key. The look-up of a token and a post's
+row are asked for in this process, on uvloop and one pool, through `Together` and through `Alone`; then GET /api/auth/me
+over HTTP and one connection of two services, the one as it is and one that reads through `Alone` (`bench.apps.alone`).
 
 Both forms are asked in turns of 20 requests, in an order drawn, 200 times each in a round. What is told is the median
 over the rounds of a round's median, and of the ratios of two medians of one round, with the least and the greatest.
@@ -42,6 +42,7 @@ from service.server import heap
 from service.tokens import TokenType, generation
 
 ROUNDS, REQUESTS, A_TURN, WARM_UP_ROUNDS = 30, 200, 20, 2
+RESULTS = Path(__file__).parent / "results" / "one-connection.md"
 MOST = 1.1
 """How many times what it takes alone it may take."""
 LIBRARIES = ("sqlalchemy", "asyncpg", "uvloop")
@@ -149,7 +150,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="What it costs somebody who is alone that reads are asked together.")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--requests", type=int, default=REQUESTS, help="of each form in each round")
+    parser.add_argument("--check", action="store_true", help="a tiny run, which leaves no file")
     asked, load_at_begin = parser.parse_args(), os.getloadavg()[0]
+    if asked.check:
+        asked.rounds, asked.requests = 1, A_TURN
     services = {TOGETHER: SYSTEMS[OURS], ALONE: started_by("bench.apps.alone")}
     with dataset() as rows:
         measured = uvloop.run(of_reads(rows, asked.rounds, asked.requests))
@@ -158,7 +162,11 @@ def main() -> int:
             over_http = uvloop.run(of_requests(ports, rows, asked.rounds, asked.requests))
     measured[f"{KINDS['me'].title} over HTTP"] = over_http
     how = f"{asked.rounds} rounds of {asked.requests} each; {rows.rows} users and as many posts"
-    print(" ".join(machine.about(how, machine.versions(LIBRARIES), load_at_begin)), report(measured), sep="\n\n")
+    said = " ".join(machine.about(how, machine.versions(LIBRARIES), load_at_begin))
+    text = f"# One connection (`make bench-one-connection`)\n\n{said}\n\n{report(measured)}\n"
+    print(text)
+    if not asked.check:
+        RESULTS.write_text(text)
     return 0
 
 
