@@ -41,6 +41,7 @@ pool_wait = Histogram("postern_pool_wait_seconds", "Time waited for a connection
 hashing = Gauge("postern_hashes_running", "Passwords being checked or set.", multiprocess_mode="livesum")
 waiting_to_hash = Gauge("postern_hashes_waiting", "Passwords waiting for a place.", multiprocess_mode="livesum")
 refreshes = Counter("postern_refreshes", "Refresh tokens presented, by what became of them.", ("outcome",))
+tasks = Gauge("postern_tasks", "Tasks of the event loops, looked at once a second.", multiprocess_mode="livesum")
 loop_lag = Histogram("postern_loop_lag_seconds", "How late the event loop came to a timer.", buckets=MOMENTS)
 
 

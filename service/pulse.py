@@ -1,4 +1,4 @@
-"""What a process looks at once a second: how late its event loop is, and how many of its connections are in use."""
+"""What a process looks at once a second: how late its event loop is, its tasks, and how many connections are in use."""
 
 from __future__ import annotations
 
@@ -19,3 +19,4 @@ async def beat_forever(context: Context) -> None:
         await asyncio.sleep(SECONDS)
         metrics.loop_lag.observe(max(0.0, loop.time() - due))
         metrics.pool_in_use.set(context.connections_in_use())
+        metrics.tasks.set(len(asyncio.all_tasks()))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import URL, AsyncAdaptedQueuePool, ExceptionContext, event, make_url
 from sqlalchemy.exc import InvalidatePoolError
@@ -70,6 +71,10 @@ class _Pool(AsyncAdaptedQueuePool):
             metrics.pool_wait.observe(time.perf_counter() - began)
 
 
+# SQLAlchemy's own loggers say nothing below a warning, and a pool's is named after its class.
+logging.getLogger(f"{_Pool.__module__}.{_Pool.__name__}").setLevel(logging.WARNING)
+
+
 def transactional(engine: AsyncEngine) -> AsyncEngine:
     """Return the engine, with the same pool, for statements that belong together."""
     return engine.execution_options(isolation_level="READ COMMITTED")
@@ -96,8 +101,14 @@ def _replace_if_closed(dbapi_connection: Any, _record: object, _proxy: object) -
 
 
 def _leave_the_server(context: ExceptionContext) -> None:
-    """Have the pool replace all its connections when one of them says that its server is not the one to have."""
-    if ends_connections(context.original_exception):
+    """Have the pool replace all its connections when one of them says that its server is not the one to have, and this
+    one when the server did not answer in time: it is cut, for a farewell would be waited for, too.
+    """
+    if isinstance(context.original_exception, TimeoutError) and context.connection is not None:
+        cast(Any, context.connection.connection.driver_connection).terminate()
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False
+    elif ends_connections(context.original_exception):
         context.is_disconnect = True
 
 

@@ -160,15 +160,19 @@ class _Supervisor:
 
     async def _fill(self, place: int, tries: int = 0) -> None:
         """Have a process serve in a place."""
-        while True:
-            try:
-                process = await self._start()
-            except OSError as error:
-                log.error("a process can't be started: %s", error.strerror)
-                await asyncio.sleep(LONGEST_PAUSE_SECONDS)
-            else:
-                self._put(process, place, tries)
-                return
+        process = await self._start_or_say_why_not()
+        if process is None:
+            await asyncio.sleep(LONGEST_PAUSE_SECONDS)
+            await self._fill(place, tries)
+        else:
+            self._put(process, place, tries)
+
+    async def _start_or_say_why_not(self) -> _Process | None:
+        try:
+            return await self._start()
+        except OSError as error:
+            log.error("a process can't be started: %s", error.strerror)
+            return None
 
     def _put(self, process: _Process, place: int, tries: int = 0) -> None:
         self._places[place] = process
@@ -197,7 +201,9 @@ class _Supervisor:
     async def _replace(self, place: int) -> None:
         """Put another process into a place; the one that is there stays if the other can't serve."""
         async with self._replacing:
-            successor = await self._start()
+            successor = await self._start_or_say_why_not()
+            if successor is None:
+                return
             await successor.settled.wait()
             if successor.ready_at is None:
                 log.error("%s %s before it served: it replaces nobody", successor, successor.end)
