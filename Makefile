@@ -8,10 +8,12 @@ BROWSER_INSTALLED := $(VENV)/.installed-browser
 REDOCLY := .ci/redocly
 LOCKS := requirements.txt requirements-dev.txt tests/flask_suite/requirements.txt tests/browser/requirements.txt \
 	tests/fuzz/requirements.txt bench/requirements.txt bench/load_test/requirements.txt
+# The last migration that was there before anybody had data in the tables.
+LINTED_FROM := 0003
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-header
 
-.PHONY: help run test check test-flask test-browser test-clients fuzz screenshot lint-openapi openapi bench bench-anatomy bench-bridge bench-endurance bench-logins bench-lists bench-one-connection bench-search bench-server bench-start load-test lock install clean
+.PHONY: help run test check test-faults test-flask test-browser test-clients fuzz screenshot lint-migrations lint-openapi openapi bench bench-anatomy bench-bridge bench-endurance bench-logins bench-lists bench-one-connection bench-search bench-server bench-start load-test lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -22,6 +24,9 @@ run: $(INSTALLED) ## Install, start PostgreSQL, migrate, serve on 127.0.0.1:8000
 
 test: $(INSTALLED) ## Install and run every test on a PostgreSQL of its own
 	$(BIN)/python -m pytest --cov --numprocesses $(WORKERS) --dist loadfile
+
+test-faults: $(INSTALLED) ## Kill, freeze and reset what the service stands on, 100 times, while it is written to
+	$(BIN)/python -m tests.faults $(OPTIONS)
 
 test-flask: $(INSTALLED) ## Run Flask's own test suite through the bridge
 	$(BIN)/python -m tests.flask_suite $(VENV)/flask-suite
@@ -43,6 +48,7 @@ check: $(INSTALLED) ## Linters, types, import contract, lock files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory lint-migrations
 	$(MAKE) --no-print-directory lock
 	git diff --exit-code --stat -- $(LOCKS)
 
@@ -54,6 +60,9 @@ lock: $(INSTALLED) ## Write the lock files anew; what is locked stays unless pyp
 	$(LOCK) tests/fuzz/requirements.in --output-file tests/fuzz/requirements.txt
 	$(LOCK) bench/requirements.in --output-file bench/requirements.txt
 	$(LOCK) bench/load_test/requirements.in --output-file bench/load_test/requirements.txt
+
+lint-migrations: $(INSTALLED) ## Refuse migrations, of those after LINTED_FROM, that would lock a large table
+	$(BIN)/alembic upgrade $(LINTED_FROM):head --sql 2> /dev/null | $(BIN)/squawk --config .squawk.toml
 
 lint-openapi: ## Lint docs/openapi.json with redocly, which needs Node.js 20 or later
 	npm ci --silent --prefix $(REDOCLY)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from alembic import context
 from service.config import ConfigurationError, DatabaseSettings
@@ -20,6 +21,8 @@ from sqlalchemy import Connection, text
 
 # Any number will do, as long as it is always the same one.
 MIGRATION_LOCK = 7_365_736_365_001
+LOOK_SECONDS = 0.2
+"""How long who waits for the lock waits before asking again."""
 
 log = logging.getLogger("alembic")
 
@@ -37,26 +40,33 @@ async def migrate(settings: DatabaseSettings, database_url: str) -> None:
     engine = create_engine(settings, database_url, statement_seconds=0)
     try:
         async with transactional(engine).connect() as connection:
-            await connection.run_sync(run_in_transaction, settings.lock_seconds)
+            await connection.run_sync(run_under_lock, settings.lock_seconds)
     finally:
         await engine.dispose()
 
 
-def run_in_transaction(connection: Connection, lock_seconds: float) -> None:
-    """Run the migrations in one transaction under the lock, which ends with it."""
+def run_under_lock(connection: Connection, lock_seconds: float) -> None:
+    """Run the migrations in one transaction, while no other process does.
+
+    The lock is the session's, for a migration may leave the transaction (`autocommit_block`) to build an index
+    concurrently. Who waits for the lock asks again and again: such an index would wait for a statement that waits.
+    """
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
         compare_server_default=True,
         transaction_per_migration=False,
     )
-    with context.begin_transaction():
-        # Waiting here is the point: lock_timeout would cut it short, and is meant for the tables.
-        connection.execute(text("SET LOCAL lock_timeout = 0"))
-        if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK}):
+    waits = False
+    while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": MIGRATION_LOCK}):
+        connection.commit()
+        if not waits:
             log.info("another migration is running: waiting for it")
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-        connection.execute(text(f"SET LOCAL lock_timeout = {round(lock_seconds * 1000)}"))
+        waits = True
+        time.sleep(LOOK_SECONDS)
+    connection.execute(text(f"SET lock_timeout = {round(lock_seconds * 1000)}"))
+    connection.commit()
+    with context.begin_transaction():
         context.run_migrations()
 
 

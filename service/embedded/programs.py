@@ -75,23 +75,28 @@ def programs_for(data: Path, owner: int | None) -> tuple[Programs, int]:
     Raises:
         EmbeddedPostgresError: none are found, or no account can run them.
     """
-    binaries = _binaries()
+    found = binaries()
     for account in accounts():
-        programs = Programs(binaries, account, data)
+        programs = Programs(found, account, data)
         if owner in (None, account.uid):
             try:
                 return programs, programs.version()
             except (OSError, subprocess.SubprocessError):
                 continue
     if os.geteuid():
-        raise EmbeddedPostgresError(f"{binaries}/postgres does not run: set POSTERN_PG_BIN or DATABASE_URL")
+        raise EmbeddedPostgresError(f"{found}/postgres does not run: set POSTERN_PG_BIN or DATABASE_URL")
     raise EmbeddedPostgresError(
-        f"PostgreSQL refuses root, and no ordinary user reaches {binaries} and {data}: move the checkout out"
+        f"PostgreSQL refuses root, and no ordinary user reaches {found} and {data}: move the checkout out"
         " of a private folder, run as an ordinary user, or set DATABASE_URL"
     )
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """Return the folder with PostgreSQL's programs.
+
+    Raises:
+        EmbeddedPostgresError: there is none.
+    """
     for folder in _candidates():
         if all((folder / name).is_file() for name in ("postgres", "initdb")):
             return folder

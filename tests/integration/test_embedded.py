@@ -481,7 +481,7 @@ def test_without_wheel_and_system_it_names_the_ways_out(data: Path, monkeypatch:
 
 
 def test_programs_on_the_path_are_found(made: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = programs._binaries()
+    real = programs.binaries()
     (folder / "bin").mkdir()
     (folder / "bin/postgres").symlink_to(real / "postgres")
     only_path(monkeypatch, folder / "bin")
@@ -530,7 +530,7 @@ def test_programs_that_nobody_can_run_are_reported(
 
 
 def test_the_server_runs_as_nobody_where_root_can_let_it_and_else_as_ourselves(made: Path) -> None:
-    nobody_can = IS_ROOT and others_pass(made.parent) and others_pass(programs._binaries())
+    nobody_can = IS_ROOT and others_pass(made.parent) and others_pass(programs.binaries())
     expected = pwd.getpwnam("nobody").pw_uid if nobody_can else os.geteuid()
     assert (made / "cluster").stat().st_uid == expected
 

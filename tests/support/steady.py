@@ -37,7 +37,14 @@ def get(path: str) -> Send:
 
 
 @contextmanager
-def asking(port: int, send: Send, *, clients: int = CLIENTS, a_second: float = A_SECOND) -> Iterator[Kept]:
+def asking(
+    port: int,
+    send: Send,
+    *,
+    clients: int = CLIENTS,
+    a_second: float = A_SECOND,
+    connect: Callable[[], http.client.HTTPConnection] | None = None,
+) -> Iterator[Kept]:
     """Have clients ask so often in all; who is told that a connection closes makes another one for the next request.
 
     A connection that is closed without a word is a failure, as to a client that sends what can't be repeated.
@@ -45,7 +52,7 @@ def asking(port: int, send: Send, *, clients: int = CLIENTS, a_second: float = A
     kept, ended, lock = Kept(), threading.Event(), threading.Lock()
 
     def ask(number: int) -> None:
-        client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        client = connect() if connect else http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         due = time.monotonic() + number / a_second
         while not ended.wait(max(0.0, due - time.monotonic())):
             due += clients / a_second
