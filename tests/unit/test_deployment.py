@@ -1,0 +1,69 @@
+"""What `deploy/` and the operators' page say of the service is so."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import REGISTRY, generate_latest
+from service import metrics
+from tests.conftest import ROOT, make_settings
+
+DEPLOY = ROOT / "deploy"
+NAME = re.compile(r"\bpostern_[a-z_]+")
+KINDS = re.compile(r"^# TYPE (\w+) (\w+)$", re.MULTILINE)
+
+
+def told() -> set[str]:
+    """Return the names of all samples that there may be."""
+    assert metrics.tasks is not None
+    ends = {"histogram": ("_bucket", "_sum", "_count")}
+    kinds = KINDS.findall(generate_latest(REGISTRY).decode())
+    return {name + end for name, kind in kinds for end in ends.get(kind, ("",))}
+
+
+@pytest.mark.parametrize("file", ["prometheus/alerts.yaml", "grafana/postern.json"])
+def test_what_is_watched_is_measured(file: str) -> None:
+    watched = set(NAME.findall((DEPLOY / file).read_text()))
+    assert watched
+    assert watched <= told()
+
+
+def test_each_alert_is_explained() -> None:
+    alerts = re.findall(r"alert: (\w+)", (DEPLOY / "prometheus" / "alerts.yaml").read_text())
+    explained = re.findall(r"^\| `(Postern\w+)` \|", (ROOT / "docs" / "operating.md").read_text(), re.MULTILINE)
+    assert sorted(alerts) == sorted(explained)
+
+
+def test_the_dashboard_is_json() -> None:
+    assert json.loads((DEPLOY / "grafana" / "postern.json").read_text())["panels"]
+
+
+def test_nginx_lets_the_service_say_no_first() -> None:
+    """What nginx limits is not tighter than what the service does, where clients would get another answer."""
+    settings, text = make_settings(), (DEPLOY / "nginx" / "postern.conf").read_text()
+    assert settings.body_limit_bytes == 2**20
+    assert "client_max_body_size 1m;" in text
+    assert int(re.findall(r"proxy_read_timeout (\d+)s;", text)[0]) > settings.answer_seconds
+    upstream = (DEPLOY / "nginx" / "upstream.conf").read_text()
+    assert int(re.findall(r"keepalive_timeout (\d+)s;", upstream)[0]) < settings.keep_alive_seconds
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern"),
+    [
+        ("systemd/postern.service", r"TimeoutStopSec=(\d+)"),
+        ("compose.yaml", r"stop_grace_period: (\d+)s"),
+        ("kubernetes/postern.yaml", r"terminationGracePeriodSeconds: (\d+)"),
+    ],
+)
+def test_who_stops_the_service_waits_for_its_requests(file: str, pattern: str) -> None:
+    found = re.findall(pattern, (DEPLOY / file).read_text())
+    assert int(found[0]) > make_settings().shutdown_seconds + 5
+
+
+def test_files_name_no_secret() -> None:
+    for file in Path(DEPLOY).rglob("*.*"):
+        assert not re.search(r"(?i)(password|secret_key)\s*[:=]\s*[\"']?[A-Za-z0-9]{8}", file.read_text()), file
