@@ -48,6 +48,14 @@ LIBPQ_PARAMETERS = {"application_name", "channel_binding", "connect_timeout", "g
 """What providers write there too: accepted, and left to our own settings."""
 
 
+PROCESSES = "POSTERN_PROCESSES"
+"""In the environment of a process that has others beside it: how many share the cores."""
+
+
+def _part_of_cores() -> int:
+    return max(1, (os.cpu_count() or 1) // int(os.environ.get(PROCESSES, "1")))
+
+
 class ConfigurationError(Exception):
     """The settings can't be used; ``faults`` has one line for each reason."""
 
@@ -150,7 +158,7 @@ class Settings(DatabaseSettings):
 
     hash_passes: int = Field(2, ge=1, le=64, description="argon2id's t")
     hash_memory_kib: int = Field(19_456, ge=8, le=262_144, description="argon2id's m")
-    hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="passwords at once")
+    hash_threads: int = Field(default_factory=_part_of_cores, ge=1, description="passwords at once")
     hash_queue: int = Field(64, ge=0, description="passwords that may wait for a thread")
     hash_wait_seconds: float = Field(2, gt=0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import signal
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ import click
 
 from service import logs, metrics
 from service.cli.start import load, migrate, say, says_what_to_do, with_context
-from service.config import Settings
+from service.config import PROCESSES, Settings
 from service.context import Context
 from service.database import database
 from service.edge import before_the_app
@@ -57,7 +58,10 @@ class Options:
 @click.option("--certfile", type=click.Path(exists=True, dir_okay=False), help="serve TLS; a chain in PEM")
 @click.option("--keyfile", type=click.Path(exists=True, dir_okay=False), help="its key, if it is not in there")
 @click.option(
-    "--max-requests", type=click.IntRange(1), metavar="N", help="replace a process after so many, or a few more"
+    "--max-requests",
+    type=click.IntRange(1),
+    metavar="N",
+    help="end a process after so many, or a few more; with --workers another one is there then",
 )
 @click.option("--access-log/--no-access-log", default=True, show_default=True, help="a line for each request")
 @click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]), help="in place of LOG_LEVEL")
@@ -68,6 +72,10 @@ def run_command(**options: Any) -> None:
     With --workers, SIGHUP replaces the processes one after the other, and nobody notices.
     """
     given = Options(**options)
+    if given.keyfile and not given.certfile:
+        raise click.UsageError("--keyfile needs --certfile")
+    if given.workers:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is somebody to be replaced, and in who serves
     settings, leash = load(), Leash.found()
     logs.configure(given.log_level or settings.log_level, as_json=settings.production, requests=given.access_log)
     with database(settings) as url:
@@ -114,16 +122,14 @@ async def _with_an_admin(context: Context) -> None:
 
 
 def _shared(settings: Settings, url: str, workers: int) -> dict[str, str]:
-    """Return what the processes can't read for themselves: the database that was started here, the key that was made
-    up, and their parts of the cores for passwords.
+    """Return what the processes can't read for themselves: how many they are, the database that was started here, and
+    the key that was made up.
     """
-    shared = {}
+    shared = {PROCESSES: str(workers)}
     if settings.database_url is None:
         shared["DATABASE_URL"] = url
     if settings.secret_key is not None and not settings.names_its_secret:
         shared["SECRET_KEY"] = settings.secret_key.get_secret_value()
-    if "hash_threads" not in settings.model_fields_set:
-        shared["HASH_THREADS"] = str(max(1, settings.hash_threads // workers))
     return shared
 
 

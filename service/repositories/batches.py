@@ -31,8 +31,8 @@ _Waiting = dict[Hashable, list[asyncio.Future[Any]]]
 class Batches:
     """All kinds of one process. ``is_of_one_key`` tells of an error whether it may be the fault of one key of many.
 
-    Of a kind whose batches hang ``most`` are under way at most, so that others have connections, too; who has then
-    waited for ``wait_seconds`` is told so.
+    Of a kind whose batches hang ``most`` are under way at most, so that others have connections, too; who waits then is
+    told so after ``wait_seconds`` at the latest.
     """
 
     def __init__(self, *, is_of_one_key: Callable[[Exception], bool], most: int, wait_seconds: float) -> None:

@@ -57,11 +57,22 @@ def _app(name: str) -> Any:
     return cast(ASGIWrapper, wrapped).app
 
 
+def _count(text: str) -> int:
+    """Return a number of processes.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if int(text) < 1:
+        raise ValueError(text)
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m service.server", description="Serve an ASGI app by HTTP.")
     parser.add_argument("app", metavar="MODULE:APP", help="the ASGI app")
     parser.add_argument("--bind", action="append", metavar="HOST:PORT", help="where to listen; 127.0.0.1:8000")
-    parser.add_argument("-w", "--workers", type=int, metavar="N", help="so many processes, and one above them")
+    parser.add_argument("-w", "--workers", type=_count, metavar="N", help="so many processes, and one above them")
     parser.add_argument("-k", "--worker-class", choices=("uvloop", "asyncio"), help="the event loop")
     parser.add_argument("-c", "--config", metavar="FILE", help="Hypercorn's settings and the engine's, in TOML")
     parser.add_argument("--access-log", metavar="FILE", help="a line for each request; - is the standard output")

@@ -258,7 +258,7 @@ class HTTP1(Connection):
 
         A client that is about to send one would fail: it has a moment for that, and is told then.
         """
-        if self._exchange is not None:
+        if self._exchange is not None or self.closed:
             return
         if self.worker.config.last_request_seconds:
             self.expect(self.worker.config.last_request_seconds)

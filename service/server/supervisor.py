@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ from hypercorn.utils import repr_socket_addr
 
 from service.server.config import ServerConfig
 from service.server.leash import READY, WORN_OUT, leash_in_environment
-from service.server.run import listen
+from service.server.run import CannotServe, listen
 
 YOUNG_SECONDS = 1.0
 """Who ends so soon after being ready is likely to do so again."""
@@ -59,6 +60,8 @@ def supervise(crew: Crew, config: ServerConfig) -> bool:
     Raises:
         CannotServe: the address can't be had.
     """
+    if config.insecure_bind:
+        raise CannotServe("insecure_bind: several processes serve either TLS or not")
     sockets = listen(config)
     listening = (*sockets.insecure_sockets, *sockets.secure_sockets)
     try:
@@ -80,6 +83,8 @@ class _Process:
 
     def __init__(self, process: asyncio.subprocess.Process, leash: socket.socket, on_ready: Callable[[], None]) -> None:
         self.worn_out = asyncio.Event()
+        self.displaced = asyncio.Event()
+        """Set when another one serves in its place."""
         self.settled = asyncio.Event()
         """Set when it serves, or has ended without."""
         self.ready_at: float | None = None
@@ -100,7 +105,10 @@ class _Process:
     def end(self) -> str:
         """Say how it ended."""
         status = self._process.returncode or 0
-        return f"ended with status {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"
+        if status >= 0:
+            return f"ended with status {status}"
+        names = {int(sign): sign.name for sign in signal.Signals}  # without those of real time
+        return f"was ended by {names.get(-status, f'signal {-status}')}"
 
     def tell(self, sign: signal.Signals) -> None:
         """Send it a signal, if it is there."""
@@ -134,6 +142,8 @@ class _Supervisor:
         self._listening = listening
         self._places: dict[int, _Process] = {}
         """Who serves in each place, or did last; who has been replaced is in none."""
+        self._tries: dict[int, int] = {}
+        """How many have ended young in each place, one after the other."""
         self._living: set[_Process] = set()
         self._numbers: set[int] = set()
         self._replacing = asyncio.Lock()
@@ -147,8 +157,9 @@ class _Supervisor:
             loop.add_signal_handler(sign, stopped.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._begin(self._replace_all()))
         for place in range(self._crew.count):
-            self._begin(self._fill(place))
+            self._begin(self._keep(place))
         await stopped.wait()
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)
         for task in tuple(self._tasks):
             task.cancel()
         return await self._stop()
@@ -158,67 +169,69 @@ class _Supervisor:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _fill(self, place: int, tries: int = 0) -> None:
-        """Have a process serve in a place."""
-        process = await self._start_or_say_why_not()
-        if process is None:
-            await asyncio.sleep(LONGEST_PAUSE_SECONDS)
-            await self._fill(place, tries)
-        else:
-            self._put(process, place, tries)
+    async def _keep(self, place: int) -> None:
+        """Have a process serve in a place, whatever happens."""
+        while True:
+            try:
+                await self._serve_in(place)
+            except Exception:
+                log.exception("a process can't be started, or looked after")
+                await asyncio.sleep(LONGEST_PAUSE_SECONDS)
 
-    async def _start_or_say_why_not(self) -> _Process | None:
-        try:
-            return await self._start()
-        except OSError as error:
-            log.error("a process can't be started: %s", error.strerror)
-            return None
+    async def _serve_in(self, place: int) -> None:
+        """See to the process in a place until it has ended, or another one is there."""
+        process = self._places.get(place)
+        if process is None or process.life.done():
+            started = await self._start()
+            process = self._places.get(place)
+            if process is None or process.life.done():
+                process = self._places[place] = started
+            else:  # a replacement was faster
+                started.tell(signal.SIGTERM)
+        await _first(process.life, process.displaced.wait(), process.worn_out.wait())
+        while not (process.life.done() or process.displaced.is_set()):
+            self._begin(self._replace(place, process))
+            await _first(process.life, process.displaced.wait(), asyncio.sleep(LONGEST_PAUSE_SECONDS))
+        if not process.displaced.is_set():
+            await self._pause_behind(process, place)
 
-    def _put(self, process: _Process, place: int, tries: int = 0) -> None:
-        self._places[place] = process
-        self._begin(self._watch(process, place, tries))
-
-    async def _watch(self, process: _Process, place: int, tries: int) -> None:
-        """See to it that another one serves in the place when this one has ended, or has served enough."""
-        await _first(process.life, process.worn_out.wait())
-        while not process.life.done() and self._places[place] is process:
-            await self._replace(place)
-            await _first(process.life, asyncio.sleep(LONGEST_PAUSE_SECONDS))
-        if self._places[place] is not process:
-            return
-        tries = tries + 1 if process.ended_young else 0
-        pause = min(FIRST_PAUSE_SECONDS * 2 ** (tries - 2), LONGEST_PAUSE_SECONDS) if tries > 1 else 0
+    async def _pause_behind(self, process: _Process, place: int) -> None:
+        tries = self._tries[place] = self._tries.get(place, 0) + 1 if process.ended_young else 0
+        doubled = FIRST_PAUSE_SECONDS * 2 ** min(tries - 2, 10)
+        pause = min(doubled, LONGEST_PAUSE_SECONDS) if tries > 1 else 0
         log.warning("%s %s: the next one starts in %g s", process, process.end, pause)
-        await asyncio.sleep(pause)
-        if self._places[place] is process:
-            await self._fill(place, tries)
+        await _first(None, process.displaced.wait(), asyncio.sleep(pause))
 
     async def _replace_all(self) -> None:
         log.info("SIGHUP: the processes are replaced, one after the other")
-        for place in tuple(self._places):
-            await self._replace(place)
+        for place, process in tuple(self._places.items()):
+            await self._replace(place, process)
 
-    async def _replace(self, place: int) -> None:
-        """Put another process into a place; the one that is there stays if the other can't serve."""
+    async def _replace(self, place: int, process: _Process) -> None:
+        """Put another process into the place of this one; it stays if the other can't serve."""
         async with self._replacing:
-            successor = await self._start_or_say_why_not()
-            if successor is None:
+            if self._places[place] is not process:
                 return
-            await successor.settled.wait()
+            successor = await self._start()
+            limit_seconds = self._config.startup_timeout + PATIENCE_SECONDS
+            with suppress(TimeoutError):
+                await asyncio.wait_for(successor.settled.wait(), limit_seconds)
             if successor.ready_at is None:
+                await self._end([successor], 0)
                 log.error("%s %s before it served: it replaces nobody", successor, successor.end)
                 return
-            predecessor = self._places[place]
-            self._put(successor, place)
-            predecessor.tell(signal.SIGTERM)
-            await asyncio.wait([predecessor.life])
+            self._tries[place] = 0
+            predecessor, self._places[place] = self._places[place], successor
+            for displaced in {process, predecessor}:  # it may have ended meanwhile, and have a successor already
+                displaced.displaced.set()
+            await self._end([predecessor], self._config.graceful_timeout)
             log.info("%s has replaced %s, which %s", successor, predecessor, predecessor.end)
 
     async def _start(self) -> _Process:
-        number = min(set(range(len(self._numbers) + 1)) - self._numbers)
-        self._numbers.add(number)
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
+        number = min(set(range(len(self._numbers) + 1)) - self._numbers)
+        self._numbers.add(number)
         try:
             with theirs:
                 started = await asyncio.create_subprocess_exec(
@@ -255,27 +268,33 @@ class _Supervisor:
                 self._crew.on_ready(repr_socket_addr(sock.family, sock.getsockname()))
 
     async def _stop(self) -> bool:
-        """Have all processes stop, and kill those that take too long; tell whether there were none."""
+        """Have all processes stop; tell whether all did in time."""
         for sock in self._listening:
             sock.close()
-        for process in self._living:
+        return await self._end(list(self._living), self._config.graceful_timeout)
+
+    async def _end(self, processes: Sequence[_Process], seconds: float) -> bool:
+        """Have processes stop, and kill those that take longer by PATIENCE_SECONDS; tell whether there were none."""
+        for process in processes:
             process.tell(signal.SIGTERM)
-        lives = [process.life for process in self._living]
+        lives = [process.life for process in processes]
         if not lives:
             return True
-        _, late = await asyncio.wait(lives, timeout=self._config.graceful_timeout + PATIENCE_SECONDS)
-        for process in tuple(self._living):
-            log.error("%s does not stop, and is killed", process)
-            process.tell(signal.SIGKILL)
+        _, late = await asyncio.wait(lives, timeout=seconds + PATIENCE_SECONDS)
+        for process in processes:
+            if process.life in late:
+                log.error("%s does not stop, and is killed", process)
+                process.tell(signal.SIGKILL)
         if late:
             await asyncio.wait(late)
         return not late
 
 
-async def _first(life: asyncio.Task[None], event: Coroutine[Any, Any, Any]) -> None:
-    """Wait until a process has ended, or the event has come."""
-    other = asyncio.ensure_future(event)
+async def _first(life: asyncio.Task[None] | None, *events: Coroutine[Any, Any, Any]) -> None:
+    """Wait until a process has ended, or one of the events has come."""
+    tasks = [asyncio.ensure_future(event) for event in events]
     try:
-        await asyncio.wait([life, other], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*tasks, *([life] if life else [])], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        other.cancel()
+        for task in tasks:
+            task.cancel()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.server.apps import LARGE
 from tests.server.clients import Secure, trusting
 from tests.server.engine import assert_said_nothing_bad, serving, serving_tls
 from tests.support.processes import Running, environment, wait_until
@@ -140,3 +141,17 @@ def test_who_is_about_to_ask_may_do_so_once_more(loop: str, tmp_path: Path) -> N
         assert all(connection.is_closed() for connection in (asking, silent, fresh))
         assert server.process.wait(AT_ONCE_SECONDS) == 0
         assert_said_nothing_bad(server)
+
+
+def test_who_takes_a_last_answer_slowly_gets_all_of_it(loop: str, tmp_path: Path) -> None:
+    """The moment that idle clients have is not for those whose answer is on its way."""
+    with (
+        serving(tmp_path, loop, graceful_timeout=30, last_request_seconds=0.3) as server,
+        Connection(server, receive_buffer=4096) as reading,
+    ):
+        reading.send(head("GET", "/large", "Connection: close"))
+        assert reading.socket.recv(1) == b"H"
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        assert len(b"".join(iter(lambda: reading.socket.recv(65536), b""))) > len(LARGE)
+        assert server.process.wait(AT_ONCE_SECONDS) == 0
