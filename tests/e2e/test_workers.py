@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -48,8 +49,12 @@ def server(env: dict[str, str], tmp_path: Path) -> Iterator[Running]:
 
 def workers_of(server: Running) -> set[int]:
     """Return the processes that serve; the embedded PostgreSQL is a child, too."""
-    found = children_of(server.process.pid)
-    return {pid for pid in found if b"postgres" not in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]}
+    found = set()
+    for pid in children_of(server.process.pid):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if b"postgres" not in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]:
+                found.add(pid)
+    return found
 
 
 def test_a_token_of_one_process_is_good_at_all_others(server: Running) -> None:
