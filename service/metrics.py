@@ -7,7 +7,6 @@ them reads together. The next process with that number goes on counting in them.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from functools import cache, partial
 
 from prometheus_client import (
@@ -58,11 +57,6 @@ def told() -> bytes:
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library's
     return generate_latest(registry)
-
-
-def variables(folder: str) -> Mapping[str, str]:
-    """Return what the environment of processes has to say that share a folder; each has its number in `PROCESS`."""
-    return {FOLDER: folder}
 
 
 def forget(folder: str, number: int) -> None:

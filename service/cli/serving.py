@@ -88,7 +88,7 @@ def run_command(**options: Any) -> None:
                 crew = Crew(
                     given.workers,
                     again(),
-                    variables={**_shared(settings, url, given.workers), **metrics.variables(folder)},
+                    variables={**_shared(settings, url, given.workers), metrics.FOLDER: folder},
                     number_in=metrics.PROCESS,
                     on_ready=on_ready,
                     on_end=partial(metrics.forget, folder),

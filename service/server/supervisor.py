@@ -148,7 +148,7 @@ class _Supervisor:
         self._numbers: set[int] = set()
         self._replacing = asyncio.Lock()
         self._announced = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[bool]] = set()
 
     async def run(self) -> bool:
         """Supervise until a signal says that it is over."""
@@ -165,17 +165,14 @@ class _Supervisor:
         return await self._stop()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(_told_of(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _keep(self, place: int) -> None:
         """Have a process serve in a place, whatever happens."""
         while True:
-            try:
-                await self._serve_in(place)
-            except Exception:
-                log.exception("a process can't be started, or looked after")
+            if not await _told_of(self._serve_in(place)):
                 await asyncio.sleep(LONGEST_PAUSE_SECONDS)
 
     async def _serve_in(self, place: int) -> None:
@@ -288,6 +285,16 @@ class _Supervisor:
         if late:
             await asyncio.wait(late)
         return not late
+
+
+async def _told_of(work: Coroutine[Any, Any, None]) -> bool:
+    """Await work, and say in the log why it failed; tell whether it did not."""
+    try:
+        await work
+    except Exception:
+        log.exception("a process can't be started, or looked after")
+        return False
+    return True
 
 
 async def _first(life: asyncio.Task[None] | None, *events: Coroutine[Any, Any, Any]) -> None:

@@ -192,7 +192,7 @@ def _faults(database: Database, folder: Path, rounds: int) -> list[str]:
     with running(*command, folder=folder, env=unmeasured(env)) as server:
         service = Service(database, server, Written())
         with writing(server, service.written):
-            time.sleep(1)
+            wait_until(lambda: len(service.written.keyed) > 2 * CLIENTS)
         before = held_by(service)
         with writing(server, service.written):
             break_things(service, rounds)

@@ -147,10 +147,11 @@ async def test_a_plan_that_was_made_while_a_table_was_small_reads_none_as_a_whol
     )
     tables = "SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE relname IN ('users', 'token_blocklist')"
     before = await database.fetchval(tables)
-    for _ in range(20):
-        await ask(client, crowd[:together])
-    await asyncio.sleep(1.1)  # what a backend has counted it tells once a second
-    await ask(client, crowd[:together])
+    looked_up = "SELECT sum(idx_scan) FROM pg_stat_user_tables WHERE relname = 'users'"
+    told = await database.fetchval(looked_up)
+    async with asyncio.timeout(10):
+        while await database.fetchval(looked_up) < told + 20:  # backends tell once a second, at the end of a statement
+            await ask(client, crowd[:together])
     assert await database.fetchval(tables) == before
 
 

@@ -148,10 +148,11 @@ def test_who_takes_a_last_answer_slowly_gets_all_of_it(loop: str, tmp_path: Path
     with (
         serving(tmp_path, loop, graceful_timeout=30, last_request_seconds=0.3) as server,
         Connection(server, receive_buffer=4096) as reading,
+        Connection(server) as idle,
     ):
         reading.send(head("GET", "/large", "Connection: close"))
         assert reading.socket.recv(1) == b"H"
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(1)
+        assert idle.is_closed()  # its moment, which began with the other's, is over
         assert len(b"".join(iter(lambda: reading.socket.recv(65536), b""))) > len(LARGE)
         assert server.process.wait(AT_ONCE_SECONDS) == 0
