@@ -23,6 +23,10 @@ from sqlalchemy import Connection, text
 MIGRATION_LOCK = 7_365_736_365_001
 LOOK_SECONDS = 0.2
 """How long who waits for the lock waits before asking again."""
+PATIENCE = 0.75
+"""How long a migration waits for a table, of what statements of the service do that queue behind it: it gives up first.
+It is more than PostgreSQL's `deadlock_timeout`, after which an autovacuum makes way for who waits for it.
+"""
 
 log = logging.getLogger("alembic")
 
@@ -36,17 +40,20 @@ def run() -> None:
 
 
 async def migrate(settings: DatabaseSettings, database_url: str) -> None:
-    """Run the migrations on one connection; a migration may take long, waiting for a lock may not."""
+    """Run the migrations on one connection; a migration may take long, waiting for a table may not."""
     engine = create_engine(settings, database_url, statement_seconds=0)
     try:
         async with transactional(engine).connect() as connection:
-            await connection.run_sync(run_under_lock, settings.lock_seconds)
+            await connection.run_sync(run_under_lock, settings.lock_seconds * PATIENCE)
     finally:
         await engine.dispose()
 
 
 def run_under_lock(connection: Connection, lock_seconds: float) -> None:
-    """Run the migrations in one transaction, while no other process does.
+    """Run the migrations, each in a transaction of its own, while no other process does.
+
+    What one has locked is free again before the next begins: who locks more and more meets somebody who has read one
+    table and waits for another.
 
     The lock is the session's, for a migration may leave the transaction (`autocommit_block`) to build an index
     concurrently. Who waits for the lock asks again and again: such an index would wait for a statement that waits.
@@ -55,7 +62,7 @@ def run_under_lock(connection: Connection, lock_seconds: float) -> None:
         connection=connection,
         target_metadata=Base.metadata,
         compare_server_default=True,
-        transaction_per_migration=False,
+        transaction_per_migration=True,
     )
     waits = False
     while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": MIGRATION_LOCK}):

@@ -28,10 +28,10 @@ from sqlalchemy.types import TypeEngine
 from service.errors import Unavailable
 from service.repositories.batches import Batches
 from service.repositories.refusals import (
+    did_nothing,
     is_of_a_value,
     is_of_the_server,
     may_be_repeated,
-    out_of_date,
     reason,
     refusal,
     without_values,
@@ -99,7 +99,8 @@ class InTransaction:
 class Alone:
     """Each statement on its own, outside transactions: one round trip.
 
-    One that failed before it ran, on a connection that was found dead, say, is repeated once.
+    One that failed before it ran, on a connection that was found dead, say, or was undone in a deadlock, is repeated
+    once.
 
     Raises, from each of its methods:
         ServiceError: for what the database refused: Unavailable, mostly.
@@ -148,7 +149,7 @@ class AloneOnce(Alone):
         return await uncut(super()._execute(statement, values))
 
     def _may_be_repeated(self, error: DBAPIError) -> bool:
-        return out_of_date(error)
+        return did_nothing(error)
 
 
 class Together(Alone):

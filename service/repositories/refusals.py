@@ -12,6 +12,7 @@ from service.errors import EmailTaken, InvalidToken, NotFound, ServiceError, Una
 
 UNIQUE_VIOLATION, FOREIGN_KEY_VIOLATION = "23505", "23503"
 READ_ONLY = "25006"
+DEADLOCK, FEATURE_NOT_SUPPORTED = "40P01", "0A000"
 SHUT_DOWN = "57P01", "57P02"
 
 CONSTRAINTS: dict[str, type[ServiceError]] = {
@@ -35,7 +36,7 @@ AWAY = (
     "28",  # invalid authorization
     "3D000",  # no such database
     "40001",  # serialization failure
-    "40P01",  # deadlock
+    DEADLOCK,
     "53",  # insufficient resources
     "55000",  # the database takes no connections
     "55P03",  # lock_timeout
@@ -108,14 +109,17 @@ def refusal(error: BaseException) -> ServiceError | None:
 def may_be_repeated(error: DBAPIError) -> bool:
     """Tell whether a statement outside a transaction failed before it ran.
 
-    A connection that had died, or one that is `out_of_date`.
+    A connection that had died, or it `did_nothing`.
     """
-    return error.connection_invalidated or out_of_date(error)
+    return error.connection_invalidated or did_nothing(error)
 
 
-def out_of_date(error: DBAPIError) -> bool:
-    """Tell whether a statement did not run, as it had been prepared before a migration changed its result."""
-    return _told(error, "sqlstate") == "0A000"
+def did_nothing(error: DBAPIError) -> bool:
+    """Tell whether a statement outside a transaction is known to have done nothing, for a reason that has passed.
+
+    It had been prepared before a migration changed its result, or a deadlock was ended by undoing it.
+    """
+    return _told(error, "sqlstate") in (FEATURE_NOT_SUPPORTED, DEADLOCK)
 
 
 def _told(error: BaseException, name: str) -> str:

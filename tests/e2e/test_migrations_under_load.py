@@ -31,10 +31,17 @@ from alembic import op
 
 def upgrade() -> None:
     op.add_column("posts", sa.Column("words", sa.Integer, server_default="0", nullable=False))
+"""
+ANOTHER_COLUMN = """
+revision, down_revision = "9002", "9001"
+import sqlalchemy as sa
+from alembic import op
+
+def upgrade() -> None:
     op.add_column("users", sa.Column("note", sa.Text))
 """
 INDEX = """
-revision, down_revision = "9002", "9001"
+revision, down_revision = "9003", "9002"
 from alembic import op
 
 def upgrade() -> None:
@@ -75,9 +82,9 @@ def reading_and_writing(member: Member) -> Send:
         else:
             client.request("POST", "/api/posts/", json.dumps({"title": "a title", "body": "a body"}), headers)
         answer = client.getresponse()
-        answer.read()
+        said = answer.read()
         if answer.status not in (200, 201):
-            raise http.client.HTTPException(f"status {answer.status}")
+            raise http.client.HTTPException(f"{path or 'a post'}: {answer.status} {said[:500]!r}")
 
     return send
 
@@ -104,7 +111,7 @@ async def test_a_column_and_an_index_come_while_requests_do(url: str, tmp_path: 
         )
         head = str(await database.fetchval("SELECT version_num FROM alembic_version"))
         (tmp_path / "new").mkdir()
-        file = with_migrations(tmp_path / "new", head, COLUMN, INDEX)
+        file = with_migrations(tmp_path / "new", head, COLUMN, ANOTHER_COLUMN, INDEX)
         with asking(server.port, reading_and_writing(member), a_second=A_SECOND) as kept:
             await asyncio.to_thread(wait_until, lambda: kept.answered > SOME)
             upgrade = await asyncio.create_subprocess_exec(
@@ -123,6 +130,6 @@ async def test_a_column_and_an_index_come_while_requests_do(url: str, tmp_path: 
         assert upgrade.returncode == 0, said.decode()
         assert kept.failures == []
         assert waited < LONGEST_WAIT_SECONDS
-        assert await database.fetchval("SELECT version_num FROM alembic_version") == "9002"
+        assert await database.fetchval("SELECT version_num FROM alembic_version") == "9003"
         assert ask(server, "GET", "/readyz").status == 200
     await database.close()

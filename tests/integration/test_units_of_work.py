@@ -14,6 +14,7 @@ import httpx
 import pytest
 from service.context import Context, open_context
 from service.errors import EmailTaken, Forbidden, Unavailable, UsernameTaken
+from service.repositories.reads import Alone
 from service.repositories.refusals import StatementFailed
 from service.services import users
 from service.services.principal import Principal
@@ -24,6 +25,7 @@ from tests.support.accounts import PASSWORD, Account, Accounts
 from tests.support.instances import Instance, Serve
 from tests.support.problems import assert_problem
 from tests.support.proxies import Proxy, proxied
+from tests.support.waiting import until_somebody_waits
 
 ANN = {"username": "ann", "email": "ann@example.com", "password_hash": "x"}
 BACKENDS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'postern'"
@@ -242,8 +244,7 @@ async def fill_pool(instance: Instance, count: int = 5) -> None:
 
 
 async def sleep_in_database(instance: Instance) -> None:
-    async with instance.context.engine.connect() as connection:
-        await connection.execute(text("SELECT pg_sleep(0.05)"))
+    await Alone(instance.context.engine).rows(text("SELECT pg_sleep(0.05)"))
 
 
 @pytest.mark.parametrize(
@@ -401,6 +402,30 @@ async def test_reads_go_on_while_the_schema_changes(serve: Serve, url: str, own:
         answers = await asyncio.gather(*(get(path, headers=ann.headers) for path in paths))
 
         assert [answer.status_code for answer in answers] == [200] * 15
+
+
+@pytest.mark.parametrize("tables", [("users", "posts"), ("posts", "users")], ids=" before ".join)
+async def test_who_is_caught_between_two_tables_that_a_migration_locks_is_answered(
+    serve: Serve, url: str, own: asyncpg.Connection, tables: tuple[str, str]
+) -> None:
+    """A list of posts has locked accounts and waits for posts: PostgreSQL ends such a deadlock after a second."""
+    async with serve(url) as instance:
+        ann = await signed_in(instance, own)
+        post = {"title": "a title", "body": "a body"}
+        path = (await instance.client.post("/api/posts/", json=post, headers=ann.headers)).headers["Location"]
+        reads = [("GET", "/api/posts/", None), ("GET", path, None), ("GET", "/api/users/", None)]
+        writes = [("POST", "/api/posts/", post), ("POST", f"{path}/comments", {"body": "a body"})]
+        async with own.transaction():
+            await own.execute(f"LOCK TABLE {tables[0]}")
+            requests = [
+                asyncio.create_task(instance.client.request(method, path, json=body, headers=ann.headers))
+                for method, path, body in reads + writes
+            ]
+            await until_somebody_waits(own, 3)
+            await own.execute(f"LOCK TABLE {tables[1]}")
+
+        assert [(await request).status_code for request in requests] == [200, 200, 200, 201, 201]
+        assert await own.fetchval("SELECT count(*) FROM posts") == 2
 
 
 @pytest.mark.parametrize("ddl", DDL[:2])
