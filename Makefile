@@ -13,7 +13,7 @@ LINTED_FROM := 0003
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-header
 
-.PHONY: help run test check coverage test-faults test-flask test-browser test-clients fuzz screenshot lint-migrations lint-openapi openapi bench bench-anatomy bench-bridge bench-endurance bench-logins bench-lists bench-one-connection bench-search bench-server bench-start load-test lock install clean
+.PHONY: help run test check coverage test-cluster test-faults test-flask test-browser test-clients fuzz screenshot lint-migrations lint-openapi openapi bench bench-anatomy bench-bridge bench-endurance bench-logins bench-lists bench-one-connection bench-search bench-server bench-standby bench-start load-test lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -30,6 +30,10 @@ coverage: $(INSTALLED) ## The same, twice as long, and say what no test has run;
 
 test-faults: $(INSTALLED) ## Kill, freeze and reset what the service stands on, 100 times, while it is written to
 	$(BIN)/python -m tests.faults $(OPTIONS)
+
+test-cluster: $(INSTALLED) ## Try a standby, a fail-over and both kinds of PgBouncer; needs Debian, for PgBouncer
+	.ci/pgbouncer $(VENV)/pgbouncer bookworm trixie
+	$(BIN)/python -m pytest tests/cluster/with_*.py
 
 test-flask: $(INSTALLED) ## Run Flask's own test suite through the bridge
 	$(BIN)/python -m tests.flask_suite $(VENV)/flask-suite
@@ -105,6 +109,9 @@ bench-server: $(INSTALLED) ## Measure the server beside stock Hypercorn, uvicorn
 
 bench-start: $(INSTALLED) ## Measure what a start takes, and which imports are the slowest
 	$(BIN)/python -m bench.start_up
+
+bench-standby: $(INSTALLED) ## Measure what it costs to read from a standby, and what it spares the primary
+	$(BIN)/python -m bench.standby $(OPTIONS)
 
 load-test: $(INSTALLED) ## Put a mixed day's load on the service, or on that at HOST, and hold it against a budget
 	$(BIN)/python -m bench.load_test $(VENV)/load-test $(if $(HOST),--host $(HOST)) $(OPTIONS)

@@ -35,8 +35,11 @@ def run() -> None:
     """Migrate the database that the settings name, else the embedded one."""
     given = context.config.attributes.get("database_url")  # by whoever calls Alembic from Python
     settings = DatabaseSettings.load(**{"database_url": given} if given else {})
+    if settings.db_pooler and not settings.migration_url and not given:
+        raise ConfigurationError(["MIGRATION_URL is missing: migrations do not go through DB_POOLER, their lock can't"])
     with database(settings) as database_url:
-        asyncio.run(migrate(settings, database_url))
+        direct = settings.migration_url
+        asyncio.run(migrate(settings, direct.get_secret_value() if direct and not given else database_url))
 
 
 async def migrate(settings: DatabaseSettings, database_url: str) -> None:

@@ -118,13 +118,14 @@ def codec_of(secret_key: str, **names: str) -> TokenCodec:
 
 
 @contextmanager
-def dataset(users: int = USERS) -> Iterator[Dataset]:
-    """Start a PostgreSQL with so many users and as many posts; end it, and delete all of it.
+def dataset(users: int = USERS, *, durable: bool = False) -> Iterator[Dataset]:
+    """Start a PostgreSQL with so many users and as many posts; end it, and delete all of it. Only from a ``durable``
+    one a standby can stream.
 
     To be entered from the main thread, without a running event loop.
     """
     secret_key = os.urandom(32).hex()
-    with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "postgres", ephemeral=True) as cluster:
+    with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "postgres", ephemeral=not durable) as cluster:
         cluster.ensure_database()
         config = alembic.config.Config(ROOT / "alembic.ini", attributes={"database_url": cluster.url()})
         alembic.command.upgrade(config, "head")

@@ -43,7 +43,7 @@ _EXAMPLE_MARKS = (
 
 _SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 URL_PARAMETERS = {"host", "port", "ssl", "sslmode", "target_session_attrs"}
-"""What DATABASE_URL may say behind its question mark."""
+"""What a database's address may say behind its question mark."""
 LIBPQ_PARAMETERS = {"application_name", "channel_binding", "connect_timeout", "gssencmode"}
 """What providers write there too: accepted, and left to our own settings."""
 
@@ -79,6 +79,11 @@ class DatabaseSettings(BaseSettings):
     app_env: Literal["production", "development", "testing"] = "production"
 
     database_url: SecretStr | None = Field(None, description="postgresql://… or postgresql+asyncpg://…")
+    database_ro_url: SecretStr | None = Field(None, description="a streaming standby of it, for lists and single reads")
+    migration_url: SecretStr | None = Field(None, description="DATABASE_URL without the pooler, for migrations")
+    db_pooler: Literal["transaction", "transaction-unprepared"] | None = Field(
+        None, description="both addresses lead through PgBouncer; unprepared: it is older than 1.21, or told not to"
+    )
     pool_size: int = Field(10, ge=1, description="database connections of one process")
     pool_wait_seconds: float = Field(2, gt=0)
     connect_seconds: float = Field(3, gt=0)
@@ -109,11 +114,13 @@ class DatabaseSettings(BaseSettings):
         return self.app_env == "production"
 
     def _faults(self) -> Iterator[str]:
-        url = self.database_url.get_secret_value() if self.database_url else ""
-        if url:
-            yield from _faults_of_url(url)
-        if self.production and not url:
+        for name in ("database_url", "database_ro_url", "migration_url"):
+            if url := getattr(self, name):
+                yield from _faults_of_url(name.upper(), url.get_secret_value())
+        if self.production and not self.database_url:
             yield "DATABASE_URL is missing: set it to postgresql://user:password@host/database"
+        elif not self.database_url and (self.database_ro_url or self.migration_url or self.db_pooler):
+            yield "DATABASE_URL is missing: DATABASE_RO_URL, MIGRATION_URL and DB_POOLER say more of it"
 
     def _completed(self) -> Self:
         """Fill in what production has to be told and development need not be."""
@@ -228,9 +235,9 @@ class Settings(DatabaseSettings):
         return completed
 
 
-def _faults_of_url(url: str) -> Iterator[str]:
+def _faults_of_url(setting: str, url: str) -> Iterator[str]:
     if not url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
-        yield "DATABASE_URL must start with postgresql:// or postgresql+asyncpg://"
+        yield f"{setting} must start with postgresql:// or postgresql+asyncpg://"
         return
     try:
         parts = urlsplit(url)
@@ -238,14 +245,14 @@ def _faults_of_url(url: str) -> Iterator[str]:
     except ValueError:  # brackets without an end, a port that is no number
         whole = False
     if not whole:
-        yield "DATABASE_URL is malformed: it has to look like postgresql://user:password@host:5432/database"
+        yield f"{setting} is malformed: it has to look like postgresql://user:password@host:5432/database"
         return
     parameters = parse_qs(parts.query)
     for name in sorted(parameters.keys() - URL_PARAMETERS - LIBPQ_PARAMETERS):
-        yield f"DATABASE_URL has the unknown parameter {name!r}"
+        yield f"{setting} has the unknown parameter {name!r}"
     for mode in parameters.get("sslmode", []):
         if mode not in _SSL_MODES:
-            yield f"DATABASE_URL: sslmode is one of {', '.join(sorted(_SSL_MODES))}"
+            yield f"{setting}: sslmode is one of {', '.join(sorted(_SSL_MODES))}"
 
 
 def _faults_of_secret(name: str, secret: str) -> Iterator[str]:

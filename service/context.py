@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -20,9 +20,10 @@ from service.keys import configured_keys
 from service.models import SCHEMA_HEAD
 from service.passwords import PasswordHasher
 from service.recently import Recently
-from service.repositories.engine import close_engine, create_engine, transactional
+from service.repositories.engine import close_engine, create_engine, session_settings, transactional
 from service.repositories.rates import Rates
-from service.repositories.reads import Alone, AloneOnce, Together
+from service.repositories.reads import Alone, AloneOnce, Asks, Together
+from service.repositories.standby import Standby
 from service.repositories.unit_of_work import Adding, Maintaining, Reading, UnitOfWork
 from service.seals import Seals
 from service.tokens import TokenCodec
@@ -38,14 +39,17 @@ class NotReady(Exception):
 @dataclass(frozen=True, slots=True)
 class Context:
     """What every request of a process shares. ``engine`` runs each statement by itself, ``transactional`` those that
-    belong together, over the same pool; ``something_hidden`` is for the purge, which need not wait then.
+    belong together, over the same pool. ``reading`` is of the primary; ``replica`` is what may be shown of a standby,
+    and is ``reading`` where there is none. ``something_hidden`` is for the purge, which need not wait then.
     """
 
     settings: Settings
     engine: AsyncEngine
     transactional: AsyncEngine
+    standby: AsyncEngine | None
     alone: Alone
     reading: Reading
+    replica: Reading
     adding: Adding
     rates: Rates
     tokens: TokenCodec
@@ -55,8 +59,13 @@ class Context:
     recently: Recently
 
     def connections_in_use(self) -> int:
-        """Return how many of the pool's connections somebody has."""
-        return cast(QueuePool, self.engine.pool).checkedout()
+        """Return how many of the pools' connections somebody has."""
+        return sum(pool.checkedout() for pool in self.pools())
+
+    def pools(self) -> tuple[QueuePool, ...]:
+        """Return the pool of the primary's connections and, where there is one, of the standby's."""
+        engines = (self.engine, self.standby) if self.standby else (self.engine,)
+        return tuple(cast(QueuePool, engine.pool) for engine in engines)
 
     def transaction(self) -> UnitOfWork:
         """Begin nothing yet: the transaction starts with its first statement."""
@@ -78,6 +87,24 @@ class Context:
             return found[0][0] if found else ""
         except ServiceError as error:
             raise NotReady("no database: check DATABASE_URL (host, user, password, name), and that it runs") from error
+
+    async def missing_from_sessions(self) -> list[str]:
+        """Return, as SQL, what the role has to be told where a pooler keeps us from setting up sessions ourselves.
+
+        Raises:
+            ServiceError: the database does not answer.
+        """
+        if self.settings.db_pooler is None:
+            return []
+        wanted = session_settings(self.settings, statement_seconds=self.settings.statement_seconds)
+        names = {"names": [name.lower() for name in wanted]}
+        rows = await self.alone.rows(
+            text("SELECT name, setting FROM pg_settings WHERE lower(name) = ANY(:names)"), names
+        )
+        found = {row.name: row.setting for row in rows}
+        return [
+            f"ALTER ROLE CURRENT_USER SET {name} = '{value}'" for name, value in wanted.items() if found[name] != value
+        ]
 
     async def check_readiness(self) -> None:
         """Check the schema as one that may be asked by anybody: the answer is READY_SECONDS old at most.
@@ -103,22 +130,43 @@ class Context:
 @asynccontextmanager
 async def open_context(settings: Settings, database_url: str) -> AsyncIterator[Context]:
     """Make the context; close what it holds at the end. Nothing is connected yet."""
-    engine = create_engine(settings, database_url)
-    passwords = PasswordHasher(
-        passes=settings.hash_passes,
-        memory_kib=settings.hash_memory_kib,
-        threads=settings.hash_threads,
-        queue=settings.hash_queue,
-        wait_seconds=settings.hash_wait_seconds,
-    )
-    together = Together(engine, connections=settings.pool_size, wait_seconds=settings.pool_wait_seconds)
-    try:
+    async with AsyncExitStack() as stack:
+
+        def engine_of(url: str) -> AsyncEngine:
+            engine = create_engine(settings, url, pooler=settings.db_pooler)
+            stack.push_async_callback(close_engine, engine)
+            return engine
+
+        def together(alone: Asks) -> Together:
+            reads = Together(alone, connections=settings.pool_size, wait_seconds=settings.pool_wait_seconds)
+            stack.push_async_callback(reads.close)
+            return reads
+
+        engine = engine_of(database_url)
+        primary = together(Alone(engine))
+        reading = replica = Reading(primary)
+        standby = None
+        if settings.database_ro_url is not None:
+            standby = engine_of(settings.database_ro_url.get_secret_value())
+            reads = Standby(Alone(standby, quiet=True), primary)
+            stack.push_async_callback(reads.close)
+            replica = Reading(together(reads))
+        passwords = PasswordHasher(
+            passes=settings.hash_passes,
+            memory_kib=settings.hash_memory_kib,
+            threads=settings.hash_threads,
+            queue=settings.hash_queue,
+            wait_seconds=settings.hash_wait_seconds,
+        )
+        stack.callback(passwords.close)
         yield Context(
             settings=settings,
             engine=engine,
             transactional=transactional(engine),
+            standby=standby,
             alone=Alone(engine, quiet=True),
-            reading=Reading(together),
+            reading=reading,
+            replica=replica,
             adding=Adding(AloneOnce(engine)),
             rates=Rates(Alone(engine)),
             tokens=token_codec(settings),
@@ -127,10 +175,6 @@ async def open_context(settings: Settings, database_url: str) -> AsyncIterator[C
             something_hidden=asyncio.Event(),
             recently=Recently(READY_SECONDS),
         )
-    finally:
-        passwords.close()
-        await together.close()
-        await close_engine(engine)
 
 
 def token_codec(settings: Settings) -> TokenCodec:

@@ -37,6 +37,7 @@ in_flight = Gauge("postern_requests_in_flight", "Requests being answered.", mult
 pool_size = Gauge("postern_pool_size", "Connections that the pools may have.", multiprocess_mode="livesum")
 pool_in_use = Gauge("postern_pool_in_use", "Connections in use, looked at once a second.", multiprocess_mode="livesum")
 pool_wait = Histogram("postern_pool_wait_seconds", "Time waited for a connection, a new one included.", buckets=MOMENTS)
+replica_reads = Counter("postern_replica_reads", "Reads meant for the standby, by who answered.", ("server",))
 hashing = Gauge("postern_hashes_running", "Passwords being checked or set.", multiprocess_mode="livesum")
 waiting_to_hash = Gauge("postern_hashes_waiting", "Passwords waiting for a place.", multiprocess_mode="livesum")
 refreshes = Counter("postern_refreshes", "Refresh tokens presented, by what became of them.", ("outcome",))

@@ -13,7 +13,7 @@ SECONDS = 1.0
 async def beat_forever(context: Context) -> None:
     """Measure until cancelled."""
     loop = asyncio.get_running_loop()
-    metrics.pool_size.set(context.settings.pool_size)
+    metrics.pool_size.set(sum(pool.size() for pool in context.pools()))
     while True:
         due = loop.time() + SECONDS
         await asyncio.sleep(SECONDS)

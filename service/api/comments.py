@@ -44,7 +44,7 @@ async def create_comment(principal: Principal, post_id: UUID, body: NewComment, 
 @query(CommentQuery)
 async def list_comments(post_id: UUID, query: CommentQuery) -> CommentPage:
     """List the comments on a post, oldest first."""
-    listing = await get_context().reading.comments.part(post_id, part_of(query))
+    listing = await get_context().replica.comments.part(post_id, part_of(query))
     if listing is None:
         raise NotFound
     shown = [CommentView.of(comment) for comment in listing.items]
@@ -55,7 +55,7 @@ async def list_comments(post_id: UUID, query: CommentQuery) -> CommentPage:
 @returns(CommentView, tagged=True, refusals=(NotFound,))
 async def get_comment(post_id: UUID, comment_id: int) -> CommentView:
     """Get one comment."""
-    comment = await get_context().reading.comments.get(post_id, comment_id)
+    comment = await get_context().replica.comments.get(post_id, comment_id)
     if comment is None:
         raise NotFound
     return CommentView.of(comment)

@@ -44,7 +44,7 @@ async def create_post(principal: Principal, body: NewPost, once: Once) -> Any:
 @query(PostQuery)
 async def list_posts(query: PostQuery) -> PostPage:
     """List the posts, newest first: all, one author's, or those that have some words in title or body."""
-    listing = await get_context().reading.posts.part(part_of(query), search=query.search, author_id=query.author_id)
+    listing = await get_context().replica.posts.part(part_of(query), search=query.search, author_id=query.author_id)
     return page_of(PostPage, query, listing, posts=[PostView.of(post) for post in listing.items])
 
 
@@ -52,7 +52,7 @@ async def list_posts(query: PostQuery) -> PostPage:
 @returns(PostView, tagged=True, refusals=(NotFound,))
 async def get_post(post_id: UUID) -> PostView:
     """Get one post."""
-    post = await get_context().reading.posts.get(post_id)
+    post = await get_context().replica.posts.get(post_id)
     if post is None:
         raise NotFound
     return PostView.of(post)

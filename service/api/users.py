@@ -59,7 +59,7 @@ async def create_user(body: NewUser, once: Once) -> Any:
 @query(UserQuery)
 async def list_users(principal: Principal, query: UserQuery) -> UserPage:
     """List the accounts, newest first: all, those that are active or not, or those with some part in their name."""
-    listing = await get_context().reading.users.part(part_of(query), search=query.search, is_active=query.is_active)
+    listing = await get_context().replica.users.part(part_of(query), search=query.search, is_active=query.is_active)
     return page_of(UserPage, query, listing, users=[as_seen_by(principal, user) for user in listing.items])
 
 
@@ -94,7 +94,7 @@ async def delete_users(principal: Principal, query: ActiveQuery) -> Deleted:
 @returns(PrivateUser | PublicUser, tagged=True, refusals=(NotFound,))
 async def get_user(principal: Principal, user_id: int) -> PublicUser:
     """Get one account; `email` and `role` only for its user and admins."""
-    user = await get_context().reading.users.get(user_id)
+    user = await get_context().replica.users.get(user_id)
     if user is None:
         raise NotFound
     return as_seen_by(principal, user)
@@ -129,7 +129,7 @@ async def delete_user(principal: Principal, user_id: int) -> None:
 @query(AuthoredQuery)
 async def list_posts_of_user(user_id: int, query: AuthoredQuery) -> PostPage:
     """List an author's posts, newest first."""
-    listing = await get_context().reading.posts.part_by(user_id, part_of(query), search=query.search)
+    listing = await get_context().replica.posts.part_by(user_id, part_of(query), search=query.search)
     if listing is None:
         raise NotFound
     return page_of(PostPage, query, listing, posts=[PostView.of(post) for post in listing.items])

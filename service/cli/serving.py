@@ -38,6 +38,8 @@ LAST_REQUEST_SECONDS = 1.0
 JITTER = 0.2
 """Processes that began together do not end together: to ``--max-requests`` comes up to a fifth, by chance."""
 
+log = logging.getLogger("postern")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -107,9 +109,16 @@ def _prepare(settings: Settings, url: str) -> None:
         migrate(url)
     else:
         # A database that is away is said here and now; one that is behind is waited for, by /readyz.
-        asyncio.run(with_context(settings, url, Context.schema_version))
+        asyncio.run(with_context(settings, url, _look))
     if settings.app_env == "development" and settings.database_url is None:
         asyncio.run(with_context(settings, url, _with_an_admin))
+
+
+async def _look(context: Context) -> None:
+    """See that the database answers, and say what has to be done to it that is not a migration's to do."""
+    await context.schema_version()
+    for statement in await context.missing_from_sessions():
+        log.warning("sessions through DB_POOLER lack a setting: %s", statement)
 
 
 async def _with_an_admin(context: Context) -> None:

@@ -22,13 +22,19 @@ CLOSING_SECONDS = 1
 
 
 def create_engine(
-    settings: DatabaseSettings, database_url: str, *, statement_seconds: float | None = None
+    settings: DatabaseSettings,
+    database_url: str,
+    *,
+    statement_seconds: float | None = None,
+    pooler: str | None = None,
 ) -> AsyncEngine:
     """Return an engine that has not connected yet; ``statement_seconds`` replaces the setting, 0 is no limit.
 
-    Each of its statements is a transaction by itself (AUTOCOMMIT), as most are; `transactional` is for others.
+    Each of its statements is a transaction by itself (AUTOCOMMIT), as most are; `transactional` is for others. Through
+    a ``pooler`` (the setting DB_POOLER) sessions are not ours to set up: the role has to have `session_settings`.
     """
     limit = settings.statement_seconds if statement_seconds is None else statement_seconds
+    own = {} if pooler else session_settings(settings, statement_seconds=limit)
     engine = create_async_engine(
         _asyncpg_url(database_url),
         poolclass=_Pool,
@@ -41,23 +47,29 @@ def create_engine(
             "timeout": settings.connect_seconds,
             # The server's own limit comes first; this one is for a server that does not answer at all.
             "command_timeout": limit + 1 if limit else None,
-            "server_settings": {
-                "application_name": "postern",
-                "jit": "off",
-                # One request, one core: workers are for reports, and cost more to start than most statements take.
-                "max_parallel_workers_per_gather": "0",
-                # Plans are kept. One that was made while a table had a page would read the whole of it by and by.
-                "enable_seqscan": "off",
-                "timezone": "UTC",
-                "statement_timeout": _milliseconds(limit),
-                "lock_timeout": _milliseconds(settings.lock_seconds),
-                "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_seconds),
-            },
+            "server_settings": {"application_name": "postern"} | own,
+            # Where the pooler does not know what was prepared, nothing may have a name that another server has.
+            **({"statement_cache_size": 0} if pooler == "transaction-unprepared" else {}),
         },
     )
     event.listen(engine.sync_engine, "checkout", _replace_if_closed)
     event.listen(engine.sync_engine, "handle_error", _leave_the_server)
     return engine
+
+
+def session_settings(settings: DatabaseSettings, *, statement_seconds: float) -> dict[str, str]:
+    """Return what a session of ours has of PostgreSQL's settings, as `pg_settings` has them: times in milliseconds."""
+    return {
+        "jit": "off",
+        # One request, one core: workers are for reports, and cost more to start than most statements take.
+        "max_parallel_workers_per_gather": "0",
+        # Plans are kept. One that was made while a table had a page would read the whole of it by and by.
+        "enable_seqscan": "off",
+        "TimeZone": "UTC",
+        "statement_timeout": _milliseconds(statement_seconds),
+        "lock_timeout": _milliseconds(settings.lock_seconds),
+        "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_seconds),
+    }
 
 
 class _Pool(AsyncAdaptedQueuePool):

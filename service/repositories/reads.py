@@ -22,7 +22,7 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.types import TypeEngine
 
 from service.errors import Unavailable
@@ -41,6 +41,8 @@ from service.repositories.uncut import uncut
 Rows = Sequence[Any]
 Values = Mapping[str, Any]
 Run = Callable[[Executable, Values | None], Awaitable[Rows]]
+Look = Callable[[AsyncConnection], Awaitable[None]]
+"""Looks at a connection before it is used, and raises if it is not to be."""
 
 log = logging.getLogger("postern")
 
@@ -71,11 +73,15 @@ class PointRead:
         return [by_place.get(place) for place in range(1, len(keys) + 1)]
 
 
-class Reads(Protocol):
-    """What a collection reads with."""
+class Asks(Protocol):
+    """What asks a database."""
 
     async def rows(self, statement: Executable, values: Values | None = None) -> Rows:
         """Return the rows that a statement reads."""
+
+
+class Reads(Asks, Protocol):
+    """What a collection reads with."""
 
     async def row(self, read: PointRead, *key: Any) -> Row[Any] | None:
         """Return the row with this key."""
@@ -110,15 +116,15 @@ class Alone:
         self._engine = engine
         self._quiet = quiet  # where whoever asks says it themselves
 
-    async def rows(self, statement: Executable, values: Values | None = None) -> Rows:
+    async def rows(self, statement: Executable, values: Values | None = None, look: Look | None = None) -> Rows:
         """Return the rows that a statement gives."""
         try:
             try:
-                return await self._execute(statement, values)
+                return await self._execute(statement, values, look)
             except DBAPIError as error:
                 if not self._may_be_repeated(error):
                     raise
-            return await self._execute(statement, values)
+            return await self._execute(statement, values, look)
         except Exception as error:
             raise_refusal(error, quiet=self._quiet)
             raise
@@ -130,9 +136,11 @@ class Alone:
     def _may_be_repeated(self, error: DBAPIError) -> bool:
         return may_be_repeated(error)
 
-    async def _execute(self, statement: Executable, values: Values | None) -> Rows:
+    async def _execute(self, statement: Executable, values: Values | None, look: Look | None) -> Rows:
         async with self._engine.connect() as connection:
             try:
+                if look is not None:
+                    await look(connection)
                 return (await connection.execute(statement, values)).all()
             except DBAPIError as error:
                 if not is_of_the_server(error):
@@ -145,21 +153,21 @@ class AloneOnce(Alone):
     may have run, not repeated.
     """
 
-    async def _execute(self, statement: Executable, values: Values | None) -> Rows:
-        return await uncut(super()._execute(statement, values))
+    async def _execute(self, statement: Executable, values: Values | None, look: Look | None) -> Rows:
+        return await uncut(super()._execute(statement, values, look))
 
     def _may_be_repeated(self, error: DBAPIError) -> bool:
         return did_nothing(error)
 
 
-class Together(Alone):
-    """Statements like those that are `Alone`, shared by all who ask the same at the same time (`Batches`).
+class Together:
+    """Statements that are shared by all who ask the same at the same time (`Batches`); ``alone`` asks for them.
 
-    Those that hang take half of the ``connections`` at most, if they are of one kind.
+    Those that hang take half of its ``connections`` at most, if they are of one kind.
     """
 
-    def __init__(self, engine: AsyncEngine, *, connections: int, wait_seconds: float) -> None:
-        super().__init__(engine)
+    def __init__(self, alone: Asks, *, connections: int, wait_seconds: float) -> None:
+        self._alone = alone
         most = max(1, connections // 2)
         self._batches = Batches(is_of_one_key=is_of_a_value, most=most, wait_seconds=wait_seconds)
 
@@ -179,10 +187,10 @@ class Together(Alone):
         await self._batches.close()
 
     async def _ask_once(self, statement: Executable, values: Values | None, _keys: Sequence[None]) -> Sequence[Rows]:
-        return [await super().rows(statement, values)]
+        return [await self._alone.rows(statement, values)]
 
     async def _ask_for(self, read: PointRead, keys: Sequence[Any]) -> Sequence[Row[Any] | None]:
-        return await read.rows(super().rows, keys)
+        return await read.rows(self._alone.rows, keys)
 
 
 class Reader:

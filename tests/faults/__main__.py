@@ -22,18 +22,16 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.database import OURS, Database
-from tests.faults.writers import Writer, Written
-from tests.support.members import Member
+from tests.faults.writers import CLIENTS, Written, writing
 from tests.support.processes import PROGRAMS, Running, children_of, environment, running, unmeasured, wait_until
 from tests.support.sockets import ask
 
-ROUNDS, CLIENTS, WORKERS = 100, 8, 2
+ROUNDS, WORKERS = 100, 2
 STATEMENT_SECONDS, FROZEN_SECONDS = 1.0, 3.0
 RECOVERY_SECONDS = 2.0
 """From when the database is there again to the first write that is acknowledged."""
@@ -110,23 +108,6 @@ def break_things(service: Service, rounds: int) -> None:
         with service.written.lock:
             service.slowest[name] = max(service.slowest[name], service.written.slowest_seconds)
         print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr, flush=True)
-
-
-@contextmanager
-def writing(server: Running, written: Written) -> Iterator[None]:
-    """Have clients write meanwhile; at the end each gets its last answer."""
-    writers = [
-        Writer(server.port, Member(server).access_token, written, keyed=bool(number % 4)) for number in range(CLIENTS)
-    ]
-    for writer in writers:
-        writer.start()
-    try:
-        yield
-    finally:
-        for writer in writers:
-            writer.end()
-        for writer in writers:
-            writer.join()
 
 
 def held_by(service: Service) -> dict[str, float]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 
 import alembic.command
@@ -11,7 +9,7 @@ import alembic.config
 import asyncpg
 from service.embedded import Cluster
 from service.embedded.cluster import SUPERUSER
-from tests.support.processes import children_of, lives, wait_until
+from tests.support import postgres
 
 ROOT = Path(__file__).parents[2]
 OURS = "FROM pg_stat_activity WHERE application_name = 'postern'"
@@ -22,7 +20,6 @@ class Database:
 
     def __init__(self, folder: Path) -> None:
         self._cluster = Cluster(folder / "data")
-        self._folder = folder / "data" / "cluster"
         self._cluster.start()
         self._cluster.ensure_database()
         self.url = self._cluster.url()
@@ -35,9 +32,7 @@ class Database:
 
     def kill(self) -> None:
         """End the postmaster by SIGKILL, and wait until its children have noticed."""
-        processes = self._processes()
-        os.kill(processes[0], signal.SIGKILL)
-        wait_until(lambda: not any(map(lives, processes)))
+        postgres.kill(self._cluster)
 
     def start(self) -> None:
         """Start it again; it recovers."""
@@ -46,13 +41,11 @@ class Database:
 
     def freeze(self) -> None:
         """Stop all of its processes where they are."""
-        for process in self._processes():
-            os.kill(process, signal.SIGSTOP)
+        postgres.freeze(self._cluster)
 
     def thaw(self) -> None:
         """Let them go on."""
-        for process in self._processes():
-            os.kill(process, signal.SIGCONT)
+        postgres.thaw(self._cluster)
 
     async def reset(self) -> int:
         """End all connections of the service; return how many there were."""
@@ -66,7 +59,3 @@ class Database:
             return rows
         finally:
             await connection.close()
-
-    def _processes(self) -> list[int]:
-        postmaster = int((self._folder / "postmaster.pid").read_text().split("\n")[0])
-        return [postmaster, *children_of(postmaster)]

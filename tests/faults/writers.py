@@ -8,8 +8,14 @@ import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tests.support.members import Member
+from tests.support.processes import Running
+
+CLIENTS = 8
 LIMIT_SECONDS = 15.0
 """For one answer."""
 
@@ -79,3 +85,20 @@ class Writer(threading.Thread):
             else:
                 written.refused[outcome] += 1
         return outcome == "201"
+
+
+@contextmanager
+def writing(server: Running, written: Written) -> Iterator[None]:
+    """Have clients write meanwhile; at the end each gets its last answer."""
+    writers = [
+        Writer(server.port, Member(server).access_token, written, keyed=bool(number % 4)) for number in range(CLIENTS)
+    ]
+    for writer in writers:
+        writer.start()
+    try:
+        yield
+    finally:
+        for writer in writers:
+            writer.end()
+        for writer in writers:
+            writer.join()

@@ -21,6 +21,8 @@ class Kept:
     answered: int = 0
     failures: list[str] = field(default_factory=list)
     connections: int = 0
+    seconds: list[float] = field(default_factory=list)
+    """What each took."""
 
 
 def get(path: str) -> Send:
@@ -56,7 +58,7 @@ def asking(
         due = time.monotonic() + number / a_second
         while not ended.wait(max(0.0, due - time.monotonic())):
             due += clients / a_second
-            failure, is_new = "", client.sock is None
+            failure, is_new, began = "", client.sock is None, time.monotonic()
             try:
                 send(client)
             except (OSError, http.client.HTTPException) as error:
@@ -66,6 +68,7 @@ def asking(
                 kept.answered += not failure
                 kept.failures += [failure] if failure else []
                 kept.connections += is_new
+                kept.seconds.append(time.monotonic() - began)
         client.close()
 
     threads = [threading.Thread(target=ask, args=(number,), daemon=True) for number in range(clients)]
