@@ -44,7 +44,7 @@ ROUNDS, TURNS, TURN_SECONDS = 10, 8, 0.1
 CALLERS = (1, 32)
 PRIMARY, STANDBY = "primary", "standby"
 RESULTS = Path(__file__).parent / "results" / "standby.md"
-TITLES = ("", "primary, µs", "standby, µs", "ratio", "least, most", "of the primary, µs", "with the standby, µs")
+TITLES = ("", "primary, µs", "standby, µs", "ratio, least and most", "of the primary, µs", "with the standby, µs")
 LIBRARIES = ("sqlalchemy", "asyncpg", "uvloop")
 COMMIT = "UPDATE posts SET title = title || '' WHERE id = (SELECT id FROM posts LIMIT 1)"
 Read = Callable[[Reading], Awaitable[object]]
@@ -89,7 +89,6 @@ async def compared(
     ratios = [one / other for one, other in zip(micros[STANDBY], micros[PRIMARY], strict=True)]
     return (
         *(median(micros[name], ".0f") for name in (PRIMARY, STANDBY)),
-        median(ratios, ".2f"),
         spread(ratios),
         *("" if beside else median(processor[name], ".0f") for name in (PRIMARY, STANDBY)),
     )
