@@ -10,13 +10,14 @@ RUN pip install --no-cache-dir --target /build "setuptools>=80" \
     && PYTHONPATH=/build /opt/postern/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.13-slim
-RUN useradd --system --no-create-home --shell /usr/sbin/nologin postern
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin postern
 COPY --from=build /opt/postern /opt/postern
 WORKDIR /srv/postern
 COPY alembic.ini asgi.py ./
 COPY alembic alembic
 ENV PATH=/opt/postern/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-USER postern
+# A number, so that Kubernetes' runAsNonRoot can tell that it is not root.
+USER 10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/livez', timeout=2)"]
 CMD ["postern", "run", "--bind", "0.0.0.0:8000"]

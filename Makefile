@@ -50,11 +50,12 @@ screenshot: $(BROWSER_INSTALLED) ## Take docs/swagger.png anew
 fuzz: $(INSTALLED) ## Hold the service against its OpenAPI document: schemathesis, as nobody, user and admin
 	$(BIN)/python -m tests.fuzz $(VENV)/fuzz
 
-check: $(INSTALLED) ## Linters, types, import contract, lock files
+check: $(INSTALLED) ## Linters, types, import contract, migrations, Dockerfile, lock files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 	$(MAKE) --no-print-directory lint-migrations
 	$(MAKE) --no-print-directory lock
 	git diff --exit-code --stat -- $(LOCKS)
