@@ -1,16 +1,19 @@
-# Build with the lock, run without what built it. Settings come from the environment (README: Configuration).
+# Build with the locks, run without what built it. Settings come from the environment (README: Configuration).
+# Nothing is written at run time: run it with --read-only. Only `--workers` needs a /tmp, for what /metrics counts.
 FROM python:3.13-slim AS build
 WORKDIR /src
-RUN python -m venv /opt/postern
-COPY requirements.txt .
-RUN /opt/postern/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
+RUN python -m venv --without-pip /opt/postern
+COPY requirements.txt requirements-build.txt ./
+RUN python -m pip --python /opt/postern/bin/python install --no-cache-dir --require-hashes -r requirements.txt \
+    && python -m pip install --no-cache-dir --require-hashes -r requirements-build.txt
 COPY pyproject.toml README.md ./
 COPY service service
-RUN pip install --no-cache-dir --target /build "setuptools>=80" \
-    && PYTHONPATH=/build /opt/postern/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+RUN python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /build . \
+    && python -m pip --python /opt/postern/bin/python install --no-cache-dir --no-deps /build/*.whl
 
 FROM python:3.13-slim
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin postern
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin postern \
+    && python -m pip uninstall --yes pip setuptools wheel
 COPY --from=build /opt/postern /opt/postern
 WORKDIR /srv/postern
 COPY alembic.ini asgi.py ./
