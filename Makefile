@@ -13,7 +13,7 @@ LINTED_FROM := 0003
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-header
 
-.PHONY: help run test check coverage test-cluster test-faults test-flask test-browser test-clients fuzz screenshot lint-migrations lint-openapi openapi bench bench-anatomy bench-bridge bench-endurance bench-logins bench-lists bench-one-connection bench-search bench-server bench-standby bench-start load-test lock install clean
+.PHONY: help run test check coverage test-cluster test-image test-faults test-flask test-browser test-clients fuzz screenshot lint-migrations lint-openapi openapi bench bench-anatomy bench-bridge bench-endurance bench-logins bench-lists bench-one-connection bench-search bench-server bench-standby bench-start load-test lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -43,6 +43,9 @@ test-browser: $(BROWSER_INSTALLED) ## Try /swagger in Chromium, which has to be 
 
 test-clients: $(INSTALLED) ## Ask the server by curl and through nginx, which have to be installed
 	$(BIN)/python -m pytest tests/clients/by_*.py
+
+test-image: $(INSTALLED) ## Make the image by the Dockerfile's steps, without an engine or root, and use it; needs Linux
+	$(BIN)/python -m pytest tests/image/by_its_steps.py
 
 screenshot: $(BROWSER_INSTALLED) ## Take docs/swagger.png anew
 	SCREENSHOT=docs/swagger.png $(BIN)/python -m pytest -q tests/browser/swagger_page.py
