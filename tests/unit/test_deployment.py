@@ -64,6 +64,35 @@ def test_who_stops_the_service_waits_for_its_requests(file: str, pattern: str) -
     assert int(found[0]) > make_settings().shutdown_seconds + 5
 
 
+CONFINED = {
+    "compose.yaml": ["read_only: true", "cap_drop: [ALL]", '"no-new-privileges:true"'],
+    "kubernetes/postern.yaml": [
+        *("runAsNonRoot: true", "readOnlyRootFilesystem: true", "allowPrivilegeEscalation: false"),
+        *("capabilities: {drop: [ALL]}", "seccompProfile: {type: RuntimeDefault}"),
+    ],
+}
+
+
+@pytest.mark.parametrize("file", CONFINED)
+def test_whatever_runs_the_image_confines_it(file: str) -> None:
+    """The service and its migrations."""
+    text = (DEPLOY / file).read_text()
+    started = re.findall(r"^ +image: postern$", text, re.MULTILINE)
+    assert len(started) == 2
+    assert {line: text.count(line) for line in CONFINED[file]} == dict.fromkeys(CONFINED[file], 2)
+
+
+def test_several_processes_have_a_folder_for_what_they_count() -> None:
+    text = (DEPLOY / "compose.yaml").read_text()
+    assert "--workers" in text
+    assert "tmpfs: [/tmp]" in text
+
+
+def test_kubernetes_runs_the_user_of_the_image() -> None:
+    user = re.findall(r"^USER (\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert re.findall(r"runAsUser: (\d+)", (DEPLOY / "kubernetes" / "postern.yaml").read_text()) == 2 * user
+
+
 def test_files_name_no_secret() -> None:
     for file in Path(DEPLOY).rglob("*.*"):
         assert not re.search(r"(?i)(password|secret_key)\s*[:=]\s*[\"']?[A-Za-z0-9]{8}", file.read_text()), file
