@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -140,6 +141,9 @@ class Settings(DatabaseSettings):
     token_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         ("SECRET_KEY",), description="comma-separated PEM files or SECRET_KEY: the first signs tokens, all verify"
     )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None, description="an OpenTelemetry collector's address for OTLP over HTTP: http://host:4318"
+    )
     metrics_token: SecretStr | None = Field(None, description="bearer token that /metrics asks for; public without")
     cors_origins: Annotated[tuple[str, ...], NoDecode] | None = Field(None, description="comma-separated, or *")
     cors_credentials: bool = Field(False, description="lets browsers send cookies; never together with *")
@@ -205,12 +209,16 @@ class Settings(DatabaseSettings):
             yield "CORS_ORIGINS=* can't be combined with CORS_CREDENTIALS: list the origins"
         if self.hash_passes * self.hash_memory_kib > DEAREST_HASH_COST_KIB:
             yield f"HASH_PASSES times HASH_MEMORY_KIB is above {DEAREST_HASH_COST_KIB}: no login would check it"
+        if self.otel_exporter_otlp_endpoint and not find_spec("opentelemetry"):
+            yield "OTEL_EXPORTER_OTLP_ENDPOINT needs an extra: pip install 'postern[otel]', or leave it out"
         if not self.token_keys:
             yield "TOKEN_KEYS names no key: leave it out, or list PEM files or SECRET_KEY"
         elif self.secret_key_fallbacks and "SECRET_KEY" not in self.token_keys:
             yield "SECRET_KEY_FALLBACKS verify nothing while TOKEN_KEYS leaves SECRET_KEY out: list it, or remove them"
-        if not self.production:
-            return
+        if self.production:
+            yield from self._faults_in_production()
+
+    def _faults_in_production(self) -> Iterator[str]:
         if self.secret_key is None:
             yield f"SECRET_KEY is missing: set it to {SECRET_KEY_BYTES} random bytes or more (openssl rand -base64 48)"
         else:

@@ -18,7 +18,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote_to_bytes
 
-from service import logs, metrics
+from service import logs, metrics, tracing
 from service.clock import Clock
 from service.config import Settings
 from service.cors import CORS, METHODS, Headers
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 LINGER_SECONDS = 2
 """How long an answer that came before the end of the request's body waits for the rest, so that the client reads it."""
+CLIENT_GONE = 499
+"""The status, in log and metrics, of a request whose client left before there was an answer; nginx calls it so."""
 
 SECURITY_HEADERS: Headers = [
     (b"x-content-type-options", b"nosniff"),
@@ -107,12 +109,23 @@ class _Exchange:
         started = time.perf_counter()
         metrics.in_flight.inc()
         try:
-            await self._answer(refusal)
+            if tracing.active is None:
+                await self._answer(refusal)
+            else:
+                await self._answer_traced(tracing.active, refusal)
         finally:
             if self._drainer is not None:
                 self._drainer.cancel()
             metrics.in_flight.dec()
             self._record(time.perf_counter() - started)
+
+    async def _answer_traced(self, spans: tracing.Tracing, refusal: ServiceError | None) -> None:
+        method = self._method()
+        with spans.request(method, self._headers):
+            try:
+                await self._answer(refusal)
+            finally:
+                spans.answered(method, self._trace, self._status or CLIENT_GONE)
 
     async def _answer(self, refusal: ServiceError | None) -> None:
         try:
@@ -267,9 +280,8 @@ class _Exchange:
         return values[-hops].strip().decode("latin-1") if len(values) >= hops else ""
 
     def _record(self, seconds: float) -> None:
-        method = self._scope["method"] if self._scope["method"] in METHODS else "other"
-        status = self._status or 499  # the client left before there was an answer
-        counter, histogram = metrics.of_request(method, self._trace.route or "none", status)
+        status = self._status or CLIENT_GONE
+        counter, histogram = metrics.of_request(self._method(), self._trace.route or "none", status)
         counter.inc()
         histogram.observe(seconds)
         client = self._scope.get("client")
@@ -283,6 +295,10 @@ class _Exchange:
             "user_id": self._trace.user_id,
         }
         logs.request(fields)
+
+    def _method(self) -> str:
+        """Return the method, as one of few."""
+        return self._scope["method"] if self._scope["method"] in METHODS else "other"
 
 
 _OF_THE_SERVER = (NotFound, RequestTimeout, UriTooLong, HeadersTooLarge, InternalError, CodingNotImplemented)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from service import tracing
 from service.api.context import attach
 from service.app import create_app
 from service.asgi import ASGIBridge
@@ -22,6 +23,8 @@ log = logging.getLogger("postern")
 def create_asgi(settings: Settings, database_url: str) -> Edge:
     """Return the ASGI application. Nothing is opened before the server starts its lifespan."""
     app = create_app(settings)
+    if settings.otel_exporter_otlp_endpoint:
+        tracing.turn_on(settings.otel_exporter_otlp_endpoint)
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -40,6 +43,7 @@ def create_asgi(settings: Settings, database_url: str) -> Edge:
                 attach(app, None)
                 for task in beside:
                     await _cancel(task)
+                await asyncio.to_thread(tracing.turn_off)
 
     return Edge(ASGIBridge(app, lifespan=lifespan, max_body_bytes=settings.body_limit_bytes), settings)
 

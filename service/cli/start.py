@@ -39,7 +39,7 @@ def says_what_to_do(command: Callable[..., None]) -> Callable[..., None]:
             faults = [f"{fault.pointer.removeprefix('/')}: {fault.message}" for fault in error.faults]
             sys.exit("\n".join(f"postern: {fault}" for fault in faults or [error.title]))
         except OSError as error:
-            sys.exit(f"postern: {error.strerror or error}: {error.filename}")
+            sys.exit(f"postern: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
 
     return wrapped
 

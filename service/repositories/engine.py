@@ -16,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from service import metrics
 from service.config import LIBPQ_PARAMETERS, DatabaseSettings
 from service.repositories.refusals import ends_connections
+from service.repositories.traced import trace_statements
 
 CLOSING_SECONDS = 1
 """How long the server has to take leave of all connections."""
@@ -54,6 +55,7 @@ def create_engine(
     )
     event.listen(engine.sync_engine, "checkout", _replace_if_closed)
     event.listen(engine.sync_engine, "handle_error", _leave_the_server)
+    trace_statements(engine)
     return engine
 
 

@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.types import TypeEngine
 
+from service import tracing
 from service.errors import Unavailable
 from service.repositories.batches import Batches
 from service.repositories.refusals import (
@@ -173,24 +174,30 @@ class Together:
 
     async def rows(self, statement: Executable, values: Values | None = None) -> Rows:
         """Return the rows that a statement reads."""
-        ask = partial(self._ask_once, statement, values)
-        rows: Rows = await self._batches.load((statement, _hashable(values)), None, ask)
+        line = (statement, _hashable(values))
+        with tracing.in_line((self, line)):
+            rows: Rows = await self._batches.load(line, None, partial(self._ask_once, line, statement, values))
         return rows
 
     async def row(self, read: PointRead, *key: Any) -> Row[Any] | None:
         """Return the row with this key, by one statement for all keys that wait."""
-        row: Row[Any] | None = await self._batches.load(read, key, partial(self._ask_for, read))
+        with tracing.in_line((self, read)):
+            row: Row[Any] | None = await self._batches.load(read, key, partial(self._ask_for, read))
         return row
 
     async def close(self) -> None:
         """Cut off what nobody waits for."""
         await self._batches.close()
 
-    async def _ask_once(self, statement: Executable, values: Values | None, _keys: Sequence[None]) -> Sequence[Rows]:
-        return [await self._alone.rows(statement, values)]
+    async def _ask_once(
+        self, line: Hashable, statement: Executable, values: Values | None, _keys: Sequence[None]
+    ) -> Sequence[Rows]:
+        with tracing.batch((self, line), 1):
+            return [await self._alone.rows(statement, values)]
 
     async def _ask_for(self, read: PointRead, keys: Sequence[Any]) -> Sequence[Row[Any] | None]:
-        return await read.rows(self._alone.rows, keys)
+        with tracing.batch((self, read), len(keys)):
+            return await read.rows(self._alone.rows, keys)
 
 
 class Reader:

@@ -22,6 +22,7 @@ from service.repositories.posts import NewPosts, PostReader, Posts
 from service.repositories.reads import AloneOnce, Reads, raise_refusal
 from service.repositories.refusals import reason
 from service.repositories.sessions import SessionReader, Sessions
+from service.repositories.traced import commit
 from service.repositories.uncut import uncut
 from service.repositories.users import UserReader, Users
 
@@ -111,7 +112,7 @@ class UnitOfWork(_Unit):
 
     async def _finish(self, error: BaseException | None) -> None:
         if error is None:
-            await uncut(self._session.commit())
+            await uncut(commit(self._session))
 
 
 class Maintaining(_Unit):
