@@ -86,7 +86,7 @@ class Cluster:
         if self._lock is None:
             return
         if self._process is not None:  # else the start was refused, and what is there is not ours to remove
-            end(self._process)
+            end(self._process, is_kept=not self.ephemeral)
             if self._socket_folder != self._cluster:
                 shutil.rmtree(self._socket_folder, ignore_errors=True)
             if self.ephemeral:

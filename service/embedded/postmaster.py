@@ -50,9 +50,9 @@ def clear_the_way(cluster: Path) -> None:
     (cluster / "postmaster.pid").unlink(missing_ok=True)
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End a server of ours, politely first."""
-    for sign, patience_seconds in _STOPS:
+def end(process: subprocess.Popen[bytes], *, is_kept: bool = True) -> None:
+    """End a server of ours, politely first; one whose data is not kept has nothing to write down before."""
+    for sign, patience_seconds in _STOPS if is_kept else _STOPS[1:]:
         process.send_signal(sign)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(patience_seconds)
