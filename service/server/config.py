@@ -66,6 +66,8 @@ class ServerConfig(Config):
     """For a client to take what an answer has in the write buffer; it is cut off beyond."""
     last_request_seconds: float = 0.0
     """At a stop, for who keeps an idle connection to make one more request, whose answer says that it closes."""
+    hung_timeout: float = 30.0
+    """How many seconds nothing may be heard from a process, of several, whose event loop turns; it is killed then."""
     when_worn_out: Callable[[], None] | None = None
     """What to do when ``max_requests`` have come, in place of a stop."""
 

@@ -1,7 +1,7 @@
 """What ties a process that serves to the supervisor that started it: a pair of sockets, one in each of them.
 
-The process says over it that it is ready, and that it has served enough. When one of the two is gone, however it ended,
-the other reads the end of the stream.
+The process says over it that it is ready, that it has served enough and, each second, that its event loop turns. When
+one of the two is gone, however it ended, the other reads the end of the stream.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-READY, WORN_OUT = b"r", b"w"
+READY, WORN_OUT, ALIVE = b"r", b"w", b"."
+BEAT_SECONDS = 1.0
 VARIABLE = "SERVED_BY_SUPERVISOR"
 """In the environment of a process that is supervised: the descriptor of the leash, then those of the sockets."""
 
@@ -39,6 +40,11 @@ class Leash:
         """Tell the supervisor; `watch` hears whether there is one."""
         with suppress(OSError):
             self._end.send(word)
+
+    def beat(self) -> None:
+        """Say each second, from now on, that the running loop turns."""
+        self.say(ALIVE)
+        asyncio.get_running_loop().call_later(BEAT_SECONDS, self.beat)
 
     def watch(self, on_gone: Callable[[], None]) -> None:
         """Call back when the supervisor is gone; from the running loop."""

@@ -103,6 +103,7 @@ async def _serve(
         heap.freeze()
         if leash is not None:
             leash.say(READY)
+            leash.beat()
         else:
             for sock in (*sockets.insecure_sockets, *sockets.secure_sockets):
                 on_ready(repr_socket_addr(sock.family, sock.getsockname()))

@@ -21,7 +21,7 @@ from typing import Any
 from hypercorn.utils import repr_socket_addr
 
 from service.server.config import ServerConfig
-from service.server.leash import READY, WORN_OUT, leash_in_environment
+from service.server.leash import BEAT_SECONDS, READY, WORN_OUT, leash_in_environment
 from service.server.run import CannotServe, listen
 
 YOUNG_SECONDS = 1.0
@@ -88,6 +88,8 @@ class _Process:
         self.settled = asyncio.Event()
         """Set when it serves, or has ended without."""
         self.ready_at: float | None = None
+        self.silent_beats = 0
+        """How many beats of the supervisor ago it was heard of: those count the time in which it could have been."""
         self._process = process
         self._on_ready = on_ready
         self.life = asyncio.create_task(self._listen(leash))
@@ -118,6 +120,7 @@ class _Process:
     async def _listen(self, leash: socket.socket) -> None:
         with leash:
             while said := await _received(leash):
+                self.silent_beats = 0
                 if READY in said:
                     self.ready_at = time.monotonic()
                     self.settled.set()
@@ -158,6 +161,7 @@ class _Supervisor:
         loop.add_signal_handler(signal.SIGHUP, lambda: self._begin(self._replace_all()))
         for place in range(self._crew.count):
             self._begin(self._keep(place))
+        self._begin(self._listen_for_silence())
         await stopped.wait()
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
         for task in tuple(self._tasks):
@@ -174,6 +178,16 @@ class _Supervisor:
         while True:
             if not await _told_of(self._serve_in(place)):
                 await asyncio.sleep(LONGEST_PAUSE_SECONDS)
+
+    async def _listen_for_silence(self) -> None:
+        """Kill who served, and is heard of no longer: its event loop does not turn, though clients are still let in."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            for process in [process for process in self._living if process.ready_at is not None]:
+                process.silent_beats += 1
+                if process.silent_beats * BEAT_SECONDS > self._config.hung_timeout:
+                    log.error("%s has not been heard of for %g s, and is killed", process, self._config.hung_timeout)
+                    process.tell(signal.SIGKILL)
 
     async def _serve_in(self, place: int) -> None:
         """See to the process in a place until it has ended, or another one is there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import kill
@@ -76,6 +77,29 @@ def test_a_process_that_is_killed_is_replaced_while_the_other_serves(server: Run
         lambda: sorted(seen(server).values()) == ["0", "1"]
     )  # now and then one of them gets all that come at once
     assert f"process {killed} was ended by SIGKILL: the next one starts in 0 s" in server.output()
+
+
+def test_a_process_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
+    with supervised(tmp_path, hung_timeout=2) as server:
+        before = workers_of(server)
+        hung = min(before)
+        kill(hung, signal.SIGSTOP)
+        wait_until(lambda: hung not in workers_of(server))
+        wait_until(lambda: both_serve(server))
+        assert f"process {hung} has not been heard of for 2 s, and is killed" in server.output()
+        assert max(before) in workers_of(server)
+
+
+def test_a_machine_that_stood_still_is_no_reason_to_kill(tmp_path: Path) -> None:
+    """All are stopped and continued, the supervisor too, as when a container is frozen."""
+    with supervised(tmp_path, hung_timeout=2) as server:
+        before = workers_of(server)
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for process in (server.process.pid, *before):
+                kill(process, number)
+            time.sleep(3)
+        assert workers_of(server) == before
+        assert_said_nothing_bad(server)
 
 
 def test_nobody_is_left_when_the_supervisor_is_killed(server: Running) -> None:
