@@ -148,7 +148,9 @@ async def open_context(settings: Settings, database_url: str) -> AsyncIterator[C
         standby = None
         if settings.database_ro_url is not None:
             standby = engine_of(settings.database_ro_url.get_secret_value())
-            reads = Standby(Alone(standby, quiet=True), primary)
+            # A pooler goes on with a server for a transaction, and no longer.
+            whole = transactional(standby) if settings.db_pooler else standby
+            reads = Standby(Alone(whole, quiet=True), primary)
             stack.push_async_callback(reads.close)
             replica = Reading(together(reads))
         passwords = PasswordHasher(

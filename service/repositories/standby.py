@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from typing import Any
 
-from sqlalchemy import Executable, text
+from sqlalchemy import Executable, Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import metrics
-from service.errors import Unavailable
 from service.repositories.reads import Alone, Asks, Rows, Values
-from service.repositories.refusals import reason
+from service.repositories.refusals import StatementFailed, reason
 
 PATIENCE_SECONDS = 0.25
 """How long the standby is waited for: to answer, and to have come as far."""
@@ -27,15 +27,29 @@ AWAY_SECONDS = 1.0
 """How long until one that was of no use is tried again."""
 
 # Whatever was acknowledged is flushed, and only that is sent to a standby: a later position would be waited for longer.
-# https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-BACKUP
-FLUSHED = text("SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint")
-REPLAYED = text("SELECT (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint WHERE pg_is_in_recovery()")
+# A position means something on one timeline of one cluster: after a fail-over there may be servers that went on with
+# the old one. A standby knows of a new timeline from its first restart point on.
+# https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-CONTROL-CHECKPOINT
+FLUSHED = text("""
+    SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint AS position,
+        ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int AS timeline, system_identifier
+    FROM pg_control_system()
+""")
+REPLAYED = text("""
+    SELECT (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint AS position,
+        greatest(timeline_id, min_recovery_end_timeline) AS timeline, system_identifier
+    FROM pg_control_system(), pg_control_checkpoint(), pg_control_recovery() WHERE pg_is_in_recovery()
+""")
 
 log = logging.getLogger("postern")
 
 
 class NoStandby(Exception):
     """The server is not in recovery: it has been promoted, or never was a standby."""
+
+
+class OtherHistory(Exception):
+    """The server is of another cluster, or of a timeline that the primary is not on."""
 
 
 class Behind(Exception):
@@ -74,7 +88,7 @@ class Standby:
 
     async def _from_standby(self, statement: Executable, values: Values | None) -> Rows | None:
         """Return the rows; None if the standby is of no use just now, or it has to be seen whether it is."""
-        ((flushed,),) = await self._primary.rows(FLUSHED)
+        (flushed,) = await self._primary.rows(FLUSHED)
         caught_up = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(self._read(statement, values, flushed, caught_up))
         self._reading.add(task)
@@ -87,7 +101,7 @@ class Standby:
         return None
 
     async def _read(
-        self, statement: Executable, values: Values | None, flushed: int, caught_up: asyncio.Future[None]
+        self, statement: Executable, values: Values | None, flushed: Row[Any], caught_up: asyncio.Future[None]
     ) -> Rows | None:
         async def catch_up(connection: AsyncConnection) -> None:
             await _catch_up(connection, flushed)
@@ -96,8 +110,9 @@ class Standby:
 
         try:
             rows = await self._standby.rows(statement, values, catch_up)
-        except Unavailable as error:
-            self._lose(error.__cause__ or error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the primary can be asked
+            if not (caught_up.done() and isinstance(error, StatementFailed)):  # which it will be there, too
+                self._lose(error.__cause__ or error)
             return None
         if self._is_away:
             log.warning("the standby is of use again")
@@ -111,18 +126,20 @@ class Standby:
         self._again_at = time.monotonic() + AWAY_SECONDS
 
 
-async def _catch_up(connection: AsyncConnection, flushed: int) -> None:
+async def _catch_up(connection: AsyncConnection, flushed: Row[Any]) -> None:
     """Return when this server shows what the primary had flushed.
 
     Raises:
-        Unavailable: it is too far behind, or is no standby.
+        NoStandby, OtherHistory, Behind: it won't, or not soon.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        replayed = (await connection.execute(REPLAYED)).scalar()
+        replayed = (await connection.execute(REPLAYED)).first()
         if replayed is None:
-            raise Unavailable from NoStandby()
-        if replayed >= flushed:
+            raise NoStandby
+        if (replayed.timeline, replayed.system_identifier) != (flushed.timeline, flushed.system_identifier):
+            raise OtherHistory
+        if replayed.position >= flushed.position:
             return
         await asyncio.sleep(LOOK_SECONDS)
-    raise Unavailable from Behind()
+    raise Behind

@@ -71,7 +71,7 @@ def way(request: pytest.FixtureRequest, primary: Cluster, standby: Cluster, plac
     with ExitStack() as stack:
         urls, settings = [primary.url(), standby.url()], {}
         if pooler:
-            urls = stack.enter_context(pooled(pooler, place / pooler.release, primary, standby))
+            urls = stack.enter_context(pooled(pooler, place / pooler.release, [primary], [standby]))
             settings = {"DB_POOLER": pooler.setting, "MIGRATION_URL": primary.url()}
         yield Way(pooler, settings | {"DATABASE_URL": urls[0], "DATABASE_RO_URL": urls[1]})
 

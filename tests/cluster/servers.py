@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,11 @@ def standby_of(primary: Cluster, data: Path) -> Cluster:
     return standby
 
 
+def folder_of(cluster: Cluster) -> str:
+    """Return where its socket is."""
+    return parse_qs(urlsplit(cluster.url()).query)["host"][0]
+
+
 @dataclass(frozen=True)
 class Pooler:
     """A PgBouncer in transaction mode."""
@@ -72,15 +77,15 @@ max_client_conn = 500
 
 
 @contextmanager
-def pooled(pooler: Pooler, folder: Path, *servers: Cluster, size: int = 6) -> Iterator[list[str]]:
-    """Run a PgBouncer before servers; give the URL of each through it, in their order."""
+def pooled(pooler: Pooler, folder: Path, *names_for: Sequence[Cluster], size: int = 6) -> Iterator[list[str]]:
+    """Run a PgBouncer with names for servers, of which it takes turns where a name is for several; give their URLs."""
     port, databases, names = free_port(), [], []
-    for number, server in enumerate(servers):
-        parts = urlsplit(server.url())
-        where = parse_qs(parts.query)
+    for number, servers in enumerate(names_for):
+        parts = urlsplit(servers[0].url())
+        hosts = ",".join(folder_of(server) for server in servers)
         names.append(f"server{number}")
         databases.append(
-            f"{names[-1]} = host={where['host'][0]} port={where['port'][0]} dbname={parts.path[1:]}"
+            f"{names[-1]} = host={hosts} port=5432 dbname={parts.path[1:]}"
             f" user={parts.username} password={parts.password}"
         )
     folder.mkdir()

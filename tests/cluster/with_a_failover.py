@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from service.embedded import Cluster
 from tests.cluster.conftest import SECRET_KEY, ask_server
-from tests.cluster.servers import standby_of
+from tests.cluster.servers import folder_of, standby_of
 from tests.conftest import migrate
 from tests.faults.database import OURS
 from tests.faults.writers import Written, writing
@@ -46,11 +47,6 @@ def pair(place: Path) -> Iterator[Pair]:
             ask_server(primary, "SELECT pg_reload_conf()")
             wait_until(lambda: ask_server(primary, "SELECT sync_state FROM pg_stat_replication") == "sync")
             yield Pair(primary, standby)
-
-
-def folder_of(cluster: Cluster) -> str:
-    """Return where its socket is."""
-    return parse_qs(urlsplit(cluster.url()).query)["host"][0]
 
 
 def address(pair: Pair, *parameters: tuple[str, str]) -> str:
@@ -118,3 +114,33 @@ def lead_to(name: Path, cluster: Cluster) -> None:
     new = name.with_suffix(".new")
     new.symlink_to(folder_of(cluster))
     new.rename(name)
+
+
+def test_a_primary_that_comes_back_as_a_standby_of_its_own_past_is_not_believed(pair: Pair, tmp_path: Path) -> None:
+    """It has what the promoted one never got, and positions in its log that the other will come to later."""
+    lost, only_there = pair.primary, "of a past that is no more"
+    pair.standby.stop()
+    ask_server(lost, "ALTER SYSTEM RESET synchronous_standby_names; ")
+    ask_server(lost, "SELECT pg_reload_conf()")
+    env = environment(APP_ENV="production", SECRET_KEY=SECRET_KEY)
+    with running(*SERVE, folder=tmp_path, env=env | {"DATABASE_URL": lost.url()}) as server:
+        token = Member(server).access_token
+        for _ in range(ENOUGH):
+            assert ask(server, "POST", "/api/posts/", {"title": only_there, "body": "b" * 1000}, token).status == 201
+    postgres.kill(lost)
+    lost.stop()
+    pair.standby.start()
+    ask_server(pair.standby, "SELECT pg_promote()")
+    (lost.data / "cluster" / "standby.signal").touch()
+    os.chown(lost.data / "cluster" / "standby.signal", (lost.data / "cluster").stat().st_uid, -1)
+    lost.start()
+
+    addresses = {"DATABASE_URL": pair.standby.url(), "DATABASE_RO_URL": lost.url()}
+    with running(*SERVE, folder=tmp_path, env=env | addresses) as server:
+        token = Member(server).access_token
+        for _ in range(5):
+            made = ask(server, "POST", "/api/posts/", {"title": "of this one", "body": "b"}, token)
+            assert ask(server, "GET", made.headers["location"]).status == 200
+        titles = {post["title"] for post in ask(server, "GET", "/api/posts/?per_page=100").json()["posts"]}
+        assert titles == {"of this one"}
+        assert "the standby is of no use, the primary is asked: OtherHistory" in server.output()

@@ -6,13 +6,16 @@ import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
+import pytest
 from service.embedded import Cluster
-from tests.cluster.conftest import ask_server
+from tests.cluster.conftest import SECRET_KEY, ask_server
+from tests.cluster.servers import NEW, OLD, Pooler, pooled, standby_of
 from tests.support.members import PASSWORD, Member
 from tests.support.postgres import freeze, thaw
-from tests.support.processes import Running, wait_until
+from tests.support.processes import PROGRAMS, Running, environment, running, wait_until
 from tests.support.sockets import ask
 from tests.support.steady import asking, get
 
@@ -120,3 +123,30 @@ def test_a_standby_that_stops_is_gone_around(server: Running, standby: Cluster) 
         wait_until(lambda: kept.answered > before + 10)
     assert kept.failures == []
     wait_until(lambda: is_asked_again(server))
+
+
+@pytest.mark.parametrize("pooler", [OLD, NEW], ids=[OLD.release, NEW.release])
+def test_of_two_standbys_behind_one_name_each_is_as_far_as_it_is(
+    pooler: Pooler, primary: Cluster, standby: Cluster, place: Path, tmp_path: Path
+) -> None:
+    """PgBouncer may take another one for each transaction."""
+
+    def write_and_read(member: Member) -> None:
+        for _ in range(ROUNDS):
+            post = {"title": "a title", "body": "a body"}
+            made = ask(server, "POST", "/api/posts/", post, member.access_token)
+            assert ask(server, "GET", made.headers["location"]).status == 200
+
+    folder = place / f"two-{pooler.release}"
+    with ExitStack() as stack:
+        other = stack.enter_context(standby_of(primary, place / f"other-{pooler.release}"))
+        urls = stack.enter_context(pooled(pooler, folder, [primary], [standby, other]))
+        addresses = {"DATABASE_URL": urls[0], "DATABASE_RO_URL": urls[1], "DB_POOLER": pooler.setting}
+        env = environment(APP_ENV="production", SECRET_KEY=SECRET_KEY, **addresses)
+        command = (PROGRAMS / "postern", "run", "--bind", "127.0.0.1:0")
+        server = stack.enter_context(running(*command, folder=tmp_path, env=env))
+        stack.enter_context(asking(server.port, get("/api/posts/"), a_second=50))
+        stack.enter_context(behind(other))
+        with ThreadPoolExecutor(CLIENTS) as threads:
+            for done in [threads.submit(write_and_read, Member(server)) for _ in range(CLIENTS)]:
+                done.result()
