@@ -101,13 +101,13 @@ bench-logins: $(INSTALLED) ## Measure what 500 logins at once cost everybody els
 	$(BIN)/python -m bench.login_storm
 
 bench-lists: $(INSTALLED) ## Measure lists of 10,000,000 rows at depth, or of ROWS
-	$(BIN)/python -m bench.lists $(if $(ROWS),--rows $(ROWS))
+	$(BIN)/python -m bench.lists $(if $(ROWS),--rows $(ROWS)) $(OPTIONS)
 
 bench-one-connection: $(INSTALLED) ## Measure what batching reads costs somebody who is alone
 	$(BIN)/python -m bench.one_connection $(OPTIONS)
 
 bench-search: $(INSTALLED) ## Measure searches among 1,000,000 users and as many posts, or among ROWS
-	$(BIN)/python -m bench.search $(if $(ROWS),--rows $(ROWS))
+	$(BIN)/python -m bench.search $(if $(ROWS),--rows $(ROWS)) $(OPTIONS)
 
 bench-server: $(INSTALLED) ## Measure the server beside stock Hypercorn, uvicorn and Granian, a quarter of an hour
 	$(BIN)/python -m bench.server $(OPTIONS)

@@ -65,15 +65,16 @@ class Taken:
 class Bench:
     """Asks for the same in both ways, in turn."""
 
-    def __init__(self, context: Context, client: Client, pid: int) -> None:
+    def __init__(self, context: Context, client: Client, pid: int, rounds: int) -> None:
         self._context = context
         self._client = client
+        self._rounds = rounds
         self._spent = Path(f"/proc/{pid}/schedstat")
 
     async def alternate(self, ask: Callable[[Any], Awaitable[Any]], target: str) -> tuple[Taken, Any, Any]:
         """Return what was taken, and the last answer of the repository and that over HTTP."""
         taken, found, answer = Taken([], [], []), None, None
-        for round_number in range(-WARM_UP, ROUNDS):
+        for round_number in range(-WARM_UP, self._rounds):
             began, used = time.perf_counter(), self._processor()
             found = await ask(self._context.reading)
             repository, used = 1000 * (time.perf_counter() - began), self._processor() - used
@@ -121,7 +122,7 @@ async def rare_place(context: Context) -> str:
     raise AssertionError("no place is rare")
 
 
-async def measure(there: Served, rows: int) -> float:
+async def measure(there: Served, rows: int, rounds: int) -> float:
     """Print what each search costs; return the most that a promised one takes of the repository, in milliseconds."""
     settings = Settings.load(_env_file=None, app_env="testing", secret_key=SECRET_KEY, pool_size=1)
     async with open_context(settings, there.cluster.url()) as context:
@@ -145,7 +146,7 @@ async def measure(there: Served, rows: int) -> float:
             pid = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
         with Client(there.port) as client:
             client.log_in("user1@seed-1.example.com", PASSWORD)
-            bench, slowest = Bench(context, client, pid), 0.0
+            bench, slowest = Bench(context, client, pid, rounds), 0.0
             for name, of_them in words.items():
                 await bench.nothing()
                 for word in of_them:
@@ -157,12 +158,14 @@ async def measure(there: Served, rows: int) -> float:
 def main() -> int:
     arguments = argparse.ArgumentParser(description="What a search costs.")
     arguments.add_argument("--rows", type=int, default=ROWS, help="users, and as many posts")
-    rows = arguments.parse_args().rows
+    arguments.add_argument("--rounds", type=int, default=ROUNDS)
+    asked = arguments.parse_args()
+    rows = asked.rows
     with served() as there:
         seed(there, rows)
         columns = ("found", "processor", "repository", "p95", "over HTTP", "p95")
         print(ROW.format("", "", f"ms, {rows} rows", *columns))
-        slowest = asyncio.run(measure(there, rows))
+        slowest = asyncio.run(measure(there, rows, asked.rounds))
     return int(rows >= ROWS and slowest >= MOST_MILLISECONDS)
 
 
