@@ -8,14 +8,17 @@ https://opentelemetry.io/docs/specs/semconv/http/http-spans/ and .../database/po
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+import logging
+import threading
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -23,7 +26,12 @@ from service.trace import Trace
 
 CARRIED = (b"traceparent", b"tracestate")
 """https://www.w3.org/TR/trace-context/"""
-CLOSE_MILLISECONDS = 3000
+CLOSE_SECONDS = 3.0
+"""How long a stop waits for what is left to be taken, and each sending for the collector."""
+
+log = logging.getLogger("postern")
+# They tell of what clients send, and of the collector's address, which may hold a secret; `_Exporter` says enough.
+logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
 
 
 class Spans:
@@ -32,7 +40,7 @@ class Spans:
     def __init__(self, endpoint: str) -> None:
         named = Resource({"service.name": "postern"}).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=named, shutdown_on_exit=False)
-        exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=CLOSE_MILLISECONDS / 1000)
+        exporter = _Exporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=CLOSE_SECONDS)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("postern")
         self._lines: dict[Hashable, list[Span]] = {}
@@ -100,9 +108,27 @@ class Spans:
         return Statement(self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=told))
 
     def close(self) -> None:
-        """Send what is left, which may take some seconds."""
-        self._provider.force_flush(CLOSE_MILLISECONDS)
-        self._provider.shutdown()
+        """Send what is left, which may take some seconds; then it is given up."""
+        sending = threading.Thread(target=self._provider.shutdown, daemon=True)  # its own limits are for each batch
+        sending.start()
+        sending.join(CLOSE_SECONDS)
+
+
+class _Exporter(OTLPSpanExporter):
+    """Says in a line when the collector takes no spans, and when it does again."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._taken = True
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send them."""
+        result = super().export(spans)
+        taken = result is SpanExportResult.SUCCESS
+        if taken is not self._taken:
+            log.warning("the collector of traces takes them again" if taken else "the collector of traces takes none")
+        self._taken = taken
+        return result
 
 
 class Statement:

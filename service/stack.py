@@ -11,7 +11,7 @@ from service import tracing
 from service.api.context import attach
 from service.app import create_app
 from service.asgi import ASGIBridge
-from service.config import Settings
+from service.config import ConfigurationError, Settings
 from service.context import NotReady, open_context
 from service.edge import Edge
 from service.pulse import beat_forever
@@ -24,7 +24,10 @@ def create_asgi(settings: Settings, database_url: str) -> Edge:
     """Return the ASGI application. Nothing is opened before the server starts its lifespan."""
     app = create_app(settings)
     if settings.otel_exporter_otlp_endpoint:
-        tracing.turn_on(settings.otel_exporter_otlp_endpoint)
+        try:
+            tracing.turn_on(settings.otel_exporter_otlp_endpoint)
+        except ValueError as error:  # of one of the standard's own variables
+            raise ConfigurationError([f"OTEL_…: {error}"]) from None
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:

@@ -13,11 +13,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from tests.support.collector import Collector, attributes, collecting
 from tests.support.instances import connect
 from tests.support.members import PASSWORD, Member
-from tests.support.processes import PROGRAMS, Running, environment, free_port, running, wait_until
+from tests.support.processes import PROGRAMS, Running, environment, free_port, postern, running, wait_until
 from tests.support.sockets import Connection, ask
 
 SECRET_KEY = "e2e-0123456789-abcdefghijklmnopqrstuvwxyz"
 AT_ONCE = 16
+STOP_SECONDS = 10.0
+"""At most: a second for requests, three for the last spans, and the machine's own."""
 LOCK_SECONDS = "0.3"
 
 
@@ -151,13 +153,45 @@ def test_nothing_that_somebody_has_said_is_told(server: Running, collector: Coll
         assert said.encode() not in everything
 
 
-def test_a_collector_that_is_away_costs_nobody_anything(database_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["away", "hanging"])
+def test_a_collector_that_takes_nothing_costs_nobody_anything(database_url: str, tmp_path: Path, how: str) -> None:
+    """Nor does it keep the service from stopping, or see its own address in the log."""
+    with collecting() as collector:
+        collector.hangs = True
+        address = collector.address if how == "hanging" else f"http://127.0.0.1:{free_port()}"
+        env = environment(
+            APP_ENV="production",
+            SECRET_KEY=SECRET_KEY,
+            DATABASE_URL=database_url,
+            SHUTDOWN_SECONDS="1",
+            OTEL_EXPORTER_OTLP_ENDPOINT=f"{address}/a-path-that-is-secret",
+            OTEL_BSP_SCHEDULE_DELAY="100",
+        )
+        command = (PROGRAMS / "postern", "run", "--workers", "2", "--bind", "127.0.0.1:0")
+        with running(*command, folder=tmp_path, env=env) as server:
+            assert Member(server).access_token
+            wait_until(lambda: "the collector of traces takes none" in server.output())
+            assert server.stop(limit_seconds=STOP_SECONDS) == 0
+            assert "is killed" not in server.output()
+            assert "a-path-that-is-secret" not in server.output()
+
+
+def test_what_a_caller_says_of_a_trace_is_no_line_of_the_log(server: Running) -> None:
+    with Connection(server) as connection:
+        for state in (",".join(f"k{number}=v" for number in range(500)), "=", "a" * 9000):
+            connection.request("GET", "/livez", f"traceparent: 00-{'1' * 32}-{'1' * 16}-01", f"tracestate: {state}")
+    assert "tracestate" not in server.output().lower()
+
+
+def test_an_option_of_opentelemetry_that_is_none_is_said_in_one_line(database_url: str, tmp_path: Path) -> None:
     env = environment(
         APP_ENV="production",
         SECRET_KEY=SECRET_KEY,
         DATABASE_URL=database_url,
-        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{free_port()}",
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318",
+        OTEL_BSP_MAX_QUEUE_SIZE="-4",
     )
-    with running(PROGRAMS / "postern", "run", "--bind", "127.0.0.1:0", folder=tmp_path, env=env) as server:
-        assert Member(server).access_token
-        assert server.stop() == 0
+    done = postern("run", "--bind", "127.0.0.1:0", folder=tmp_path, env=env)
+    assert done.returncode == 1
+    assert done.stderr.startswith("postern: OTEL_")
+    assert len(done.stderr.splitlines()) == 1

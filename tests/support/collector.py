@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ class Collector:
     spans: list[Span] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     services: set[str] = field(default_factory=set)
+    hangs: bool = False
+    """Whether it takes spans, and does not say so."""
 
     def of_trace(self, trace_id: bytes) -> list[Span]:
         """Return the spans of one trace, by when they began."""
@@ -47,8 +50,10 @@ def collecting() -> Iterator[Collector]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            assert self.path == "/v1/traces"
+            assert self.path.endswith("/v1/traces")
             collector.take(self.rfile.read(int(self.headers["Content-Length"])))
+            while collector.hangs:
+                time.sleep(0.05)
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -63,6 +68,7 @@ def collecting() -> Iterator[Collector]:
     try:
         yield collector
     finally:
+        collector.hangs = False
         server.shutdown()
         server.server_close()
         thread.join()
