@@ -33,6 +33,7 @@ AWAY = (
     "08",  # connection exception
     READ_ONLY,
     "25P03",  # idle in transaction too long
+    "26",  # a statement that was prepared elsewhere: a pooler is in the way, and does not follow them
     "28",  # invalid authorization
     "3D000",  # no such database
     "40001",  # serialization failure

@@ -6,15 +6,18 @@ import asyncio
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import asyncpg
 from service.embedded import Cluster
 from tests.cluster.conftest import SECRET_KEY, Way
+from tests.cluster.servers import NEW, OLD, pooled
 from tests.conftest import ROOT
 from tests.e2e.test_migrations_under_load import reading_and_writing
 from tests.faults.database import OURS
 from tests.support.members import Member
-from tests.support.processes import Running, environment, wait_until
+from tests.support.processes import PROGRAMS, Running, environment, running, wait_until
 from tests.support.sockets import ask
 from tests.support.steady import asking
 
@@ -72,3 +75,15 @@ def test_what_sessions_lack_is_said_as_the_sql_that_mends_it(server: Running, wa
         return time.monotonic() - began
 
     assert LOCK_SECONDS <= asyncio.run(told_and_waited_for()) < LOCK_SECONDS + LATE_SECONDS
+
+
+def test_the_wrong_kind_of_pooler_is_no_bug_of_ours(primary: Cluster, place: Path, tmp_path: Path) -> None:
+    """It does not follow prepared statements, and was said to."""
+    with pooled(OLD, place / "wrong", [primary]) as (url,):
+        env = environment(APP_ENV="production", SECRET_KEY=SECRET_KEY, DATABASE_URL=url, DB_POOLER=NEW.setting)
+        command = (PROGRAMS / "postern", "run", "--bind", "127.0.0.1:0")
+        with running(*command, folder=tmp_path, env=env) as server, ThreadPoolExecutor(CLIENTS) as threads:
+            answers = threads.map(lambda page: ask(server, "GET", f"/api/posts/?page={page + 1}"), range(REQUESTS))
+            assert {answer.status for answer in answers} == {200, 503}
+            assert "SQLSTATE 26000" in server.output()
+            assert "Traceback" not in server.output()
