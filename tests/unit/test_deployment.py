@@ -88,6 +88,11 @@ def test_several_processes_have_a_folder_for_what_they_count() -> None:
     assert "tmpfs: [/tmp]" in text
 
 
+def test_migrations_do_not_meet_the_server_that_only_makes_the_database() -> None:
+    """The official image's first one listens on the Unix socket alone."""
+    assert re.findall(r'"pg_isready", "--host=([^"]+)"', (DEPLOY / "compose.yaml").read_text()) == ["127.0.0.1"]
+
+
 def test_kubernetes_runs_the_user_of_the_image() -> None:
     user = re.findall(r"^USER (\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert re.findall(r"runAsUser: (\d+)", (DEPLOY / "kubernetes" / "postern.yaml").read_text()) == 2 * user
