@@ -98,6 +98,12 @@ def test_kubernetes_runs_the_user_of_the_image() -> None:
     assert re.findall(r"runAsUser: (\d+)", (DEPLOY / "kubernetes" / "postern.yaml").read_text()) == 2 * user
 
 
+def test_programs_of_postgresql_are_given_addresses_that_they_know() -> None:
+    """`DATABASE_URL` may be postgresql+asyncpg://, say `ssl=`, and lead through PgBouncer."""
+    told = re.findall(r"^\$.*\bpg_\w+ .*$", (ROOT / "docs" / "operating.md").read_text(), re.MULTILINE)
+    assert [("postgresql://" in line, "_URL" in line) for line in told] == [(True, False)] * 2
+
+
 def test_files_name_no_secret() -> None:
     for file in Path(DEPLOY).rglob("*.*"):
         assert not re.search(r"(?i)(password|secret_key)\s*[:=]\s*[\"']?[A-Za-z0-9]{8}", file.read_text()), file
