@@ -2,9 +2,11 @@
 # Nothing is written at run time: run it with --read-only. Only `--workers` needs a /tmp, for what /metrics counts.
 FROM python:3.13-slim AS build
 WORKDIR /src
+# With `--build-arg REQUIREMENTS=requirements-otel.txt` it can trace (docs/operating.md: Traces).
+ARG REQUIREMENTS=requirements.txt
 RUN python -m venv --without-pip /opt/postern
-COPY requirements.txt requirements-build.txt ./
-RUN python -m pip --python /opt/postern/bin/python install --no-cache-dir --require-hashes -r requirements.txt \
+COPY requirements.txt requirements-otel.txt requirements-build.txt ./
+RUN python -m pip --python /opt/postern/bin/python install --no-cache-dir --require-hashes -r "$REQUIREMENTS" \
     && python -m pip install --no-cache-dir --require-hashes -r requirements-build.txt
 COPY pyproject.toml README.md ./
 COPY service service

@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BROWSER_INSTALLED := $(VENV)/.installed-browser
 REDOCLY := .ci/redocly
-LOCKS := requirements.txt requirements-build.txt requirements-dev.txt tests/flask_suite/requirements.txt \
-	tests/browser/requirements.txt tests/fuzz/requirements.txt bench/requirements.txt bench/load_test/requirements.txt
+LOCKS := requirements.txt requirements-otel.txt requirements-build.txt requirements-dev.txt \
+	tests/flask_suite/requirements.txt tests/browser/requirements.txt tests/fuzz/requirements.txt bench/requirements.txt \
+	bench/load_test/requirements.txt
 # The last migration that was there before anybody had data in the tables.
 LINTED_FROM := 0003
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
@@ -65,6 +66,7 @@ check: $(INSTALLED) ## Linters, types, import contract, migrations, Dockerfile, 
 
 lock: $(INSTALLED) ## Write the lock files anew; what is locked stays unless pyproject.toml says otherwise
 	$(LOCK) pyproject.toml --output-file requirements.txt
+	$(LOCK) pyproject.toml --extra otel --output-file requirements-otel.txt
 	$(LOCK) --group pyproject.toml:build --output-file requirements-build.txt
 	$(LOCK) pyproject.toml --all-extras --output-file requirements-dev.txt
 	$(LOCK) tests/flask_suite/requirements.in --output-file tests/flask_suite/requirements.txt

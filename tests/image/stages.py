@@ -68,6 +68,7 @@ class Stage:
         assert found, f"an unknown base image: {base}"
         self.root, self.name = root, found[1]
         self.environment, self.folder, self.uid, self.port = dict(BASE), PurePosixPath("/"), 0, 0
+        self.arguments: dict[str, str] = {}
         self.command: list[str] = []
         self.health: list[str] = []
         self._lay_base()
@@ -76,13 +77,19 @@ class Stage:
         """Carry out an instruction that needs nothing but this stage."""
         match instruction.name, instruction.value:
             case "RUN", command:
-                self.run("sh", "-ec", command, env=_of_build())
+                self.run("sh", "-ec", command, env=self.arguments | _of_build())
+            case "ARG", argument:
+                name, given, default = argument.partition("=")
+                assert given, f"nobody is here to say what it is: {argument}"
+                assert name not in self.environment, f"ENV would go before it: {argument}"
+                self.arguments[name] = default
             case "WORKDIR", folder:
                 self.folder = self.folder / folder
                 _ordinary("mkdir", "-p", self._outside(self.folder))
             case "ENV", values:
                 pairs = [pair.partition("=") for pair in shlex.split(values)]
                 self.environment |= {name: string.Template(to).substitute(self.environment) for name, _, to in pairs}
+                assert not self.arguments.keys() & self.environment.keys(), f"it would go before ARG: {values}"
             case "USER", uid:
                 self.uid = int(uid)
             case "EXPOSE", port:

@@ -87,6 +87,15 @@ def test_several_processes_have_a_folder_for_what_they_count() -> None:
     assert "tmpfs: [/tmp]" in text
 
 
+def test_an_image_that_traces_has_what_the_other_has_and_more() -> None:
+    plain, tracing = (
+        set(re.findall(r"^\S+==\S+", (ROOT / name).read_text(), re.MULTILINE))
+        for name in ("requirements.txt", "requirements-otel.txt")
+    )
+    assert plain < tracing
+    assert {"opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"} <= {line.split("==")[0] for line in tracing}
+
+
 def test_migrations_do_not_meet_the_server_that_only_makes_the_database() -> None:
     """The official image's first one listens on the Unix socket alone."""
     assert re.findall(r'"pg_isready", "--host=([^"]+)"', (DEPLOY / "compose.yaml").read_text()) == ["127.0.0.1"]
