@@ -77,7 +77,7 @@ lock: $(INSTALLED) ## Write the lock files anew; what is locked stays unless pyp
 
 lint-migrations: $(INSTALLED) ## Refuse migrations, of those after LINTED_FROM, that would lock a large table
 	$(BIN)/alembic upgrade $(LINTED_FROM):head --sql > $(VENV)/migrations.sql
-	$(BIN)/squawk --config .squawk.toml $(VENV)/migrations.sql
+	$(BIN)/python .ci/lint-migrations $(VENV)/migrations.sql
 
 lint-openapi: ## Lint docs/openapi.json with redocly, which needs Node.js 20 or later
 	npm ci --silent --prefix $(REDOCLY)
