@@ -88,9 +88,10 @@ class DatabaseSettings(BaseSettings):
     pool_size: int = Field(10, ge=1, description="database connections of one process")
     pool_wait_seconds: float = Field(2, gt=0)
     connect_seconds: float = Field(3, gt=0)
-    statement_seconds: float = Field(4, gt=0, description="statement_timeout of each connection")
-    lock_seconds: float = Field(2, gt=0, description="lock_timeout of each connection")
-    idle_in_transaction_seconds: float = Field(10, gt=0)
+    # PostgreSQL counts milliseconds, of which 0 is no limit, and as many as 32 bits hold.
+    statement_seconds: float = Field(4, ge=0.001, le=86_400, description="statement_timeout of each connection")
+    lock_seconds: float = Field(2, ge=0.001, le=86_400, description="lock_timeout of each connection")
+    idle_in_transaction_seconds: float = Field(10, ge=0.001, le=86_400)
 
     @classmethod
     def load(cls, **values: Any) -> Self:
