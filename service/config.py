@@ -6,8 +6,9 @@ Nothing of ours is imported, and nothing is read at import: `Settings.load()` do
 from __future__ import annotations
 
 import os
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qs, urlsplit
@@ -48,6 +49,8 @@ URL_PARAMETERS = {"host", "port", "ssl", "sslmode", "target_session_attrs"}
 LIBPQ_PARAMETERS = {"application_name", "channel_binding", "connect_timeout", "gssencmode"}
 """What providers write there too: accepted, and left to our own settings."""
 
+_SETTING = re.compile(r"\b[A-Z][A-Z_]+\b")
+"""The name of one, in a line about a fault."""
 
 PROCESSES = "POSTERN_PROCESSES"
 """In the environment of a process that has others beside it: how many share the cores."""
@@ -103,12 +106,22 @@ class DatabaseSettings(BaseSettings):
         try:
             settings = cls(**values)
         except ValidationError as error:
-            lines = [f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors(include_input=False)]
-            raise ConfigurationError(lines) from None  # the original shows values, and some are secrets
+            wrong = {str(fault["loc"][0]): fault["msg"] for fault in error.errors(include_input=False)}
+            lines = [f"{name.upper()}: {message}" for name, message in wrong.items()]
+            # The original shows values, and some are secrets.
+            raise ConfigurationError([*lines, *cls._faults_beside(wrong.keys(), values)]) from None
         faults = list(settings._faults())
         if faults:
             raise ConfigurationError(faults)
         return settings._completed()
+
+    @classmethod
+    def _faults_beside(cls, wrong: Set[str], values: dict[str, Any]) -> Iterator[str]:
+        """Yield what else would be refused, were the fields at their defaults whose values are not of their kind."""
+        defaults = {name: cls.model_fields[name].get_default(call_default_factory=True) for name in wrong}
+        for fault in cls(**values | defaults)._faults():
+            if not {name.upper() for name in wrong} & set(_SETTING.findall(fault)):
+                yield fault
 
     @property
     def production(self) -> bool:

@@ -120,7 +120,33 @@ def test_each_fault_has_a_line() -> None:
 
 
 def test_each_wrong_value_has_a_line() -> None:
-    assert len(faults(pool_size="x", hash_threads="y", debug="z")) == 3
+    assert len(faults(**GOOD, pool_size="x", hash_threads="y", debug="z")) == 3
+
+
+def test_a_wrong_value_hides_no_other_fault() -> None:
+    lines = faults(secret_key="x", debug=True, cors_origins="*", cors_credentials=True, database_url="x", pool_size="0")
+
+    assert [line.replace(":", " ").replace("=", " ").split()[0] for line in sorted(lines)] == [
+        "CORS_ORIGINS",
+        "DATABASE_URL",
+        "DEBUG",
+        "POOL_SIZE",
+        "SECRET_KEY",
+    ]
+
+
+def test_a_wrong_value_in_the_environment_hides_no_other_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POOL_SIZE", "many")
+    monkeypatch.setenv("DEBUG", "1")
+
+    assert sorted(line.split()[0] for line in faults(**GOOD)) == ["DEBUG", "POOL_SIZE:"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"hash_passes": 0}, {"hash_memory_kib": 0, "hash_passes": 1}], ids=["passes", "memory"]
+)
+def test_a_wrong_value_has_one_line_and_none_about_its_default(changes: dict[str, Any]) -> None:
+    assert len(faults(**GOOD, **changes)) == 1
 
 
 @pytest.mark.parametrize("origins", ["*", "https://a.example.com,https://b.example.com"], ids=["any", "a list"])
