@@ -1,6 +1,7 @@
 """Settings: what an operator may set, in the environment or in `.env` (contract: Configuration and operation).
 
-Nothing of ours is imported, and nothing is read at import: `Settings.load()` does it once, at start.
+Nothing of ours is imported but `service.addresses`, and nothing is read at import: `Settings.load()` does it once, at
+start.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import secrets
 from collections.abc import Iterator, Set
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.addresses import faults_of_address
 
 SECRET_KEY_BYTES = 32
 """RFC 7518 §3.2: a key of HS256 is at least as long as the hash."""
@@ -42,12 +44,6 @@ _EXAMPLE_MARKS = (
     "replace-me",
     "example",
 )
-
-_SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
-URL_PARAMETERS = {"host", "port", "ssl", "sslmode", "target_session_attrs"}
-"""What a database's address may say behind its question mark."""
-LIBPQ_PARAMETERS = {"application_name", "channel_binding", "connect_timeout", "gssencmode"}
-"""What providers write there too: accepted, and left to our own settings."""
 
 _SETTING = re.compile(r"\b[A-Z][A-Z_]+\b")
 """The name of one, in a line about a fault."""
@@ -131,7 +127,7 @@ class DatabaseSettings(BaseSettings):
     def _faults(self) -> Iterator[str]:
         for name in ("database_url", "database_ro_url", "migration_url"):
             if url := getattr(self, name):
-                yield from _faults_of_url(name.upper(), url.get_secret_value())
+                yield from faults_of_address(name.upper(), url.get_secret_value())
         if self.production and not self.database_url:
             yield "DATABASE_URL is missing: set it to postgresql://user:password@host/database"
         elif not self.database_url and (self.database_ro_url or self.migration_url or self.db_pooler):
@@ -255,26 +251,6 @@ class Settings(DatabaseSettings):
         completed = self.model_copy(update=filled)
         completed.__pydantic_fields_set__.difference_update(filled)
         return completed
-
-
-def _faults_of_url(setting: str, url: str) -> Iterator[str]:
-    if not url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
-        yield f"{setting} must start with postgresql:// or postgresql+asyncpg://"
-        return
-    try:
-        parts = urlsplit(url)
-        whole = parts.port != 0 and len(parts.path) > 1
-    except ValueError:  # brackets without an end, a port that is no number
-        whole = False
-    if not whole:
-        yield f"{setting} is malformed: it has to look like postgresql://user:password@host:5432/database"
-        return
-    parameters = parse_qs(parts.query)
-    for name in sorted(parameters.keys() - URL_PARAMETERS - LIBPQ_PARAMETERS):
-        yield f"{setting} has the unknown parameter {name!r}"
-    for mode in parameters.get("sslmode", []):
-        if mode not in _SSL_MODES:
-            yield f"{setting}: sslmode is one of {', '.join(sorted(_SSL_MODES))}"
 
 
 def _faults_of_secret(name: str, secret: str) -> Iterator[str]:

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from service import metrics
-from service.config import LIBPQ_PARAMETERS, DatabaseSettings
+from service.addresses import LIBPQ_PARAMETERS
+from service.config import DatabaseSettings
 from service.repositories.refusals import ends_connections
 from service.repositories.traced import trace_statements
 
