@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import AsyncExitStack
 
 from alembic import context
 from service.config import ConfigurationError, DatabaseSettings
@@ -16,7 +17,7 @@ from service.embedded import EmbeddedPostgresError
 from service.errors import Unavailable
 from service.models import Base
 from service.repositories.engine import create_engine, transactional
-from service.repositories.refusals import reason, refusal
+from service.repositories.refusals import no_database, reason, refusal
 from sqlalchemy import Connection, text
 
 # Any number will do, as long as it is always the same one.
@@ -27,8 +28,13 @@ PATIENCE = 0.75
 """How long a migration waits for a table, of what statements of the service do that queue behind it: it gives up first.
 It is more than PostgreSQL's `deadlock_timeout`, after which an autovacuum makes way for who waits for it.
 """
+PAST_POOLER = {"DATABASE_URL": "set DB_POOLER and MIGRATION_URL", "MIGRATION_URL": "let it lead past it"}
 
 log = logging.getLogger("alembic")
+
+
+class NoConnection(Exception):
+    """There is none to be had; the message says why, and what to do."""
 
 
 def run() -> None:
@@ -38,18 +44,26 @@ def run() -> None:
     if settings.db_pooler and not settings.migration_url and not given:
         raise ConfigurationError(["MIGRATION_URL is missing: migrations do not go through DB_POOLER, their lock can't"])
     with database(settings) as database_url:
-        direct = settings.migration_url
-        asyncio.run(migrate(settings, direct.get_secret_value() if direct and not given else database_url))
+        if settings.migration_url and not given:
+            asyncio.run(migrate(settings, settings.migration_url.get_secret_value(), "MIGRATION_URL"))
+        else:
+            asyncio.run(migrate(settings, database_url, "DATABASE_URL"))
 
 
-async def migrate(settings: DatabaseSettings, database_url: str) -> None:
-    """Run the migrations on one connection; a migration may take long, waiting for a table may not."""
-    engine = create_engine(settings, database_url, statement_seconds=0)
-    try:
-        async with transactional(engine).connect() as connection:
-            await connection.run_sync(run_under_lock, settings.lock_seconds * PATIENCE)
-    finally:
-        await engine.dispose()
+async def migrate(settings: DatabaseSettings, database_url: str, setting: str) -> None:
+    """Run the migrations on one connection; a migration may take long, waiting for a table may not.
+
+    Raises:
+        NoConnection: there is none to be had by the address, which this setting holds.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            engine = create_engine(settings, database_url, statement_seconds=0)
+            stack.push_async_callback(engine.dispose)
+            connection = await stack.enter_async_context(transactional(engine).connect())
+        except Exception as error:  # noqa: BLE001 - drivers raise much before they are connected
+            raise NoConnection(no_database(error, setting, past_pooler=PAST_POOLER[setting])) from None
+        await connection.run_sync(run_under_lock, settings.lock_seconds * PATIENCE)
 
 
 def run_under_lock(connection: Connection, lock_seconds: float) -> None:
@@ -96,7 +110,7 @@ def main() -> None:
         run_as_sql() if context.is_offline_mode() else run()
     except ConfigurationError as error:
         raise SystemExit("\n".join(error.faults)) from None
-    except EmbeddedPostgresError as error:
+    except (EmbeddedPostgresError, NoConnection) as error:
         raise SystemExit(str(error)) from None
     except Exception as error:
         if not isinstance(refusal(error), Unavailable):

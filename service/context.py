@@ -14,8 +14,7 @@ from typing import cast
 from sqlalchemy import QueuePool, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.config import Settings
-from service.errors import ServiceError
+from service.config import ConfigurationError, Settings
 from service.keys import configured_keys
 from service.models import SCHEMA_HEAD
 from service.passwords import PasswordHasher
@@ -23,6 +22,7 @@ from service.recently import Recently
 from service.repositories.engine import close_engine, create_engine, session_settings, transactional
 from service.repositories.rates import Rates
 from service.repositories.reads import Alone, AloneOnce, Asks, Together
+from service.repositories.refusals import no_database, reason
 from service.repositories.standby import Standby
 from service.repositories.unit_of_work import Adding, Maintaining, Reading, UnitOfWork
 from service.seals import Seals
@@ -79,14 +79,14 @@ class Context:
         """Ask the database for its migration; empty when there was none yet.
 
         Raises:
-            NotReady: it does not answer, or refuses us.
+            NotReady: it does not answer, or refuses us, or can't even be asked.
         """
         try:
             ((exists,),) = await self.alone.rows(text("SELECT to_regclass('alembic_version')"))
             found = await self.alone.rows(text("SELECT version_num FROM alembic_version")) if exists else ()
             return found[0][0] if found else ""
-        except ServiceError as error:
-            raise NotReady("no database: check DATABASE_URL (host, user, password, name), and that it runs") from error
+        except Exception as error:
+            raise NotReady(no_database(error, "DATABASE_URL", past_pooler="set DB_POOLER")) from error
 
     async def missing_from_sessions(self) -> list[str]:
         """Return, as SQL, what the role has to be told where a pooler keeps us from setting up sessions ourselves.
@@ -129,11 +129,18 @@ class Context:
 
 @asynccontextmanager
 async def open_context(settings: Settings, database_url: str) -> AsyncIterator[Context]:
-    """Make the context; close what it holds at the end. Nothing is connected yet."""
+    """Make the context; close what it holds at the end. Nothing is connected yet.
+
+    Raises:
+        ConfigurationError: an address, or a key, can't be used.
+    """
     async with AsyncExitStack() as stack:
 
-        def engine_of(url: str) -> AsyncEngine:
-            engine = create_engine(settings, url, pooler=settings.db_pooler)
+        def engine_of(url: str, setting: str) -> AsyncEngine:
+            try:
+                engine = create_engine(settings, url, pooler=settings.db_pooler)
+            except Exception as error:  # noqa: BLE001 - and from None, for it shows the address
+                raise ConfigurationError([f"{setting} is no address of a database ({reason(error)})"]) from None
             stack.push_async_callback(close_engine, engine)
             return engine
 
@@ -142,12 +149,12 @@ async def open_context(settings: Settings, database_url: str) -> AsyncIterator[C
             stack.push_async_callback(reads.close)
             return reads
 
-        engine = engine_of(database_url)
+        engine = engine_of(database_url, "DATABASE_URL")
         primary = together(Alone(engine))
         reading = replica = Reading(primary)
         standby = None
         if settings.database_ro_url is not None:
-            standby = engine_of(settings.database_ro_url.get_secret_value())
+            standby = engine_of(settings.database_ro_url.get_secret_value(), "DATABASE_RO_URL")
             # A pooler goes on with a server for a transaction, and no longer.
             whole = transactional(standby) if settings.db_pooler else standby
             reads = Standby(Alone(whole, quiet=True), primary)

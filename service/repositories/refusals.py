@@ -48,6 +48,8 @@ AWAY = (
 
 
 DATA_EXCEPTION = "22"
+PROTOCOL_VIOLATION, NOT_PASSED_ON = "08P01", "unsupported startup parameter"
+"""What PgBouncer answers to what it can't tell a server. It has the same number for much else."""
 
 
 class StatementFailed(RuntimeError):
@@ -75,6 +77,23 @@ def reason(error: BaseException) -> str:
     """Return what happened, in words that hold no value of anybody's."""
     sqlstate = _told(error, "sqlstate")
     return f"{type(error).__name__}, SQLSTATE {sqlstate}" if sqlstate else type(error).__name__
+
+
+def no_database(error: BaseException, setting: str, *, past_pooler: str) -> str:
+    """Return in a line why the database of a setting's address is of no use, and what its operator does about it.
+
+    Args:
+        error: what came of asking it, by ourselves or by a driver.
+        setting: the name of what holds the address.
+        past_pooler: what to do about a pooler that does not pass our session settings on.
+    """
+    if isinstance(error, ServiceError | StatementFailed):
+        error = error.__cause__ or error.__context__ or error
+    of_driver = [cause for cause in _causes(error) if isinstance(cause, asyncpg.PostgresError | asyncpg.InterfaceError)]
+    error = of_driver[-1] if of_driver else error
+    if _told(error, "sqlstate") == PROTOCOL_VIOLATION and any(NOT_PASSED_ON in str(cause) for cause in _causes(error)):
+        return f"no database ({reason(error)}): a pooler is in the way of {setting}: {past_pooler} (docs/operating.md)"
+    return f"no database ({reason(error)}): check {setting} (host, user, password, name, TLS), and that it runs"
 
 
 def ends_connections(error: BaseException) -> bool:

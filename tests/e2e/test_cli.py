@@ -139,6 +139,9 @@ FAULTS = {
     "no number": ({"POOL_SIZE": "many"}, "POOL_SIZE: "),
     "no such environment": ({"APP_ENV": "staging"}, "APP_ENV: "),
     "malformed database URL": ({"DATABASE_URL": "postgresql://a:b@c:port/d"}, "DATABASE_URL"),
+    "no such TLS": ({"DATABASE_URL": "postgresql://a@b/c?ssl=on"}, "DATABASE_URL: ssl is one of"),
+    "no such host": ({"DATABASE_URL": "postgresql://a@b..c/d"}, "DATABASE_URL: a host is"),
+    "no such standby": ({"DATABASE_RO_URL": "postgresql://a@b/c?port=d"}, "DATABASE_RO_URL: a port is"),
     "database URL without end": ({"DATABASE_URL": "postgresql://[::1/d"}, "DATABASE_URL"),
 }
 

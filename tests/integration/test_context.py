@@ -4,15 +4,18 @@ import asyncio
 import os
 import signal
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import asyncpg
 import pytest
-from service.config import Settings
+from pydantic import SecretStr
+from service.config import ConfigurationError, Settings
 from service.context import NotReady, open_context
 from service.embedded import Cluster
 from sqlalchemy import text
 from tests.conftest import make_settings
 from tests.support.instances import NewDatabase, connect
+from tests.support.refusing import refusing
 
 NOBODY_LISTENS = "postgresql://postern:pw-4711@127.0.0.1:1/postern"
 
@@ -37,6 +40,61 @@ async def test_a_wrong_password_is_not_ready(database_url: str) -> None:
     async with open_context(make_settings(), wrong) as context:
         with pytest.raises(NotReady):
             await context.check_schema()
+
+
+async def refused(url: str, **values: object) -> str:
+    """Return the line about a database that can't be had, which shows no password."""
+    async with open_context(make_settings(**values), url) as context:
+        with pytest.raises(NotReady) as not_ready:
+            await context.schema_version()
+    line = str(not_ready.value)
+    assert "\n" not in line
+    assert "4711" not in line
+    return line
+
+
+async def test_a_pooler_that_passes_no_setting_on_is_told_from_a_wrong_address() -> None:
+    with refusing("08P01", "unsupported startup parameter: jit") as url:
+        line = await refused(url)
+        assert "set DB_POOLER (docs/operating.md)" in line
+        assert "check" not in line
+
+
+async def test_what_a_pooler_says_by_the_same_number_is_about_the_address() -> None:
+    with refusing("08P01", "no such database: x") as url:
+        assert "SQLSTATE 08P01): check DATABASE_URL" in await refused(url)
+
+
+@pytest.mark.parametrize("parameter", ["ssl=verify-full", "ssl=on"], ids=["no roots", "no such mode"])
+async def test_what_the_driver_refuses_before_it_connects_is_not_ready(
+    parameter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    line = await refused(f"{NOBODY_LISTENS}?{parameter}")
+
+    assert "ClientConfigurationError" in line
+    assert "DATABASE_URL" in line
+
+
+async def test_a_schema_that_can_not_be_read_is_told_by_its_sqlstate(new_database: NewDatabase) -> None:
+    url = await new_database()
+    database = await connect(url)
+    await database.execute("ALTER TABLE alembic_version RENAME COLUMN version_num TO other")
+    await database.close()
+
+    assert "SQLSTATE 42703" in await refused(url)
+
+
+@pytest.mark.parametrize("setting", ["DATABASE_URL", "DATABASE_RO_URL"])
+async def test_what_is_no_address_to_the_driver_is_named(setting: str, database_url: str) -> None:
+    bad = "postgresql://u:pw-4711@/x?host=a:b&host=c"
+    urls = {"DATABASE_URL": database_url, setting: bad}
+    settings = make_settings().model_copy(update={"database_ro_url": SecretStr(urls.get("DATABASE_RO_URL", bad))})
+    with pytest.raises(ConfigurationError) as refusal:
+        async with open_context(settings, urls["DATABASE_URL"]):
+            pass
+
+    assert refusal.value.faults == [f"{setting} is no address of a database (ArgumentError)"]
 
 
 async def test_a_database_that_does_not_exist_is_not_ready(cluster: Cluster) -> None:

@@ -16,6 +16,7 @@ import pytest
 from service.embedded import Cluster
 from service.models import SCHEMA_HEAD
 from tests.support.instances import connect
+from tests.support.refusing import refusing
 
 ROOT = Path(__file__).parents[2]
 TABLES = {
@@ -295,3 +296,25 @@ def test_a_migration_that_can_not_begin_says_why_in_one_line(changes: dict[str, 
     assert status == 1
     assert len(errors.splitlines()) == 1
     assert "DATABASE_URL" in errors
+
+
+@pytest.mark.parametrize("setting", ["DATABASE_URL", "MIGRATION_URL"])
+@pytest.mark.parametrize(
+    ("sqlstate", "message", "said"),
+    [
+        ("08P01", "unsupported startup parameter: jit", "a pooler is in the way of"),
+        ("42501", "nobody of that name", "SQLSTATE 42501): check"),
+    ],
+    ids=["a pooler", "no right"],
+)
+def test_a_migration_that_is_not_let_in_says_why_in_one_line(
+    setting: str, sqlstate: str, message: str, said: str
+) -> None:
+    with refusing(sqlstate, message) as url:
+        urls = {"DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c", setting: url}
+        status, _, errors = finish(start("upgrade", "head", APP_ENV="production", **urls))
+
+    assert status == 1
+    assert len(errors.splitlines()) == 1
+    assert f"{said} {setting}" in errors
+    assert "4711" not in errors
