@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterator, Set
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -219,8 +220,11 @@ class Settings(DatabaseSettings):
             yield "CORS_ORIGINS=* can't be combined with CORS_CREDENTIALS: list the origins"
         if self.hash_passes * self.hash_memory_kib > DEAREST_HASH_COST_KIB:
             yield f"HASH_PASSES times HASH_MEMORY_KIB is above {DEAREST_HASH_COST_KIB}: no login would check it"
-        if self.otel_exporter_otlp_endpoint and not find_spec("opentelemetry"):
-            yield "OTEL_EXPORTER_OTLP_ENDPOINT needs an extra: pip install 'postern[otel]', or leave it out"
+        if self.otel_exporter_otlp_endpoint:
+            if not _is_web_address(self.otel_exporter_otlp_endpoint):
+                yield "OTEL_EXPORTER_OTLP_ENDPOINT has to look like http://host:4318, or https://, and names no user"
+            if not all(map(_is_installed, ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"))):
+                yield "OTEL_EXPORTER_OTLP_ENDPOINT needs an extra: pip install 'postern[otel]', or leave it out"
         if not self.token_keys:
             yield "TOKEN_KEYS names no key: leave it out, or list PEM files or SECRET_KEY"
         elif self.secret_key_fallbacks and "SECRET_KEY" not in self.token_keys:
@@ -251,6 +255,23 @@ class Settings(DatabaseSettings):
         completed = self.model_copy(update=filled)
         completed.__pydantic_fields_set__.difference_update(filled)
         return completed
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets without an end, a port that is no number
+        return False
+    return named and parts.scheme in ("http", "https") and "@" not in parts.netloc and not set(url) & set(" \t\r\n")
+
+
+def _is_installed(module: str) -> bool:
+    """Tell whether a module is there. Its packages are imported; of some, others may have installed a part."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _faults_of_secret(name: str, secret: str) -> Iterator[str]:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
@@ -299,3 +301,45 @@ def test_hashes_that_are_too_cheap_or_that_no_login_would_check_are_refused(
 @pytest.mark.parametrize(("passes", "memory_kib"), [(2, 19_456), (5, 7_168), (4, 262_144)])
 def test_hashes_of_a_cost_between_are_fine(passes: int, memory_kib: int) -> None:
     assert Settings.load(**GOOD, hash_passes=passes, hash_memory_kib=memory_kib).hash_passes == passes
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "junk-4711",
+        "host-4711:4318",
+        "grpc://host-4711:4317",
+        "http://",
+        "http://:4318",
+        "http://host-4711:port",
+        "http://[::1",
+        "http://u:pw-4711@host:4318",
+        "https://host 4711",
+    ],
+)
+def test_a_collector_has_an_address_of_the_web(endpoint: str) -> None:
+    [fault] = faults(**GOOD, otel_exporter_otlp_endpoint=endpoint)
+
+    assert fault.startswith("OTEL_EXPORTER_OTLP_ENDPOINT has to look like http://host:4318")
+    assert "4711" not in fault
+
+
+@pytest.mark.parametrize("endpoint", ["http://host:4318", "https://collector.example/otlp", "http://[::1]:4318/"])
+def test_a_collector_is_reached_by_http(endpoint: str) -> None:
+    assert Settings.load(**GOOD, otel_exporter_otlp_endpoint=endpoint).otel_exporter_otlp_endpoint == endpoint
+
+
+@pytest.mark.parametrize("missing", ["opentelemetry", "opentelemetry.sdk", "opentelemetry.exporter.otlp"])
+def test_tracing_needs_all_of_its_extra(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nowhere(MetaPathFinder):
+        def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+            if fullname == missing:
+                raise ModuleNotFoundError(fullname)
+
+    for name in [name for name in sys.modules if f"{name}.".startswith(f"{missing}.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Nowhere(), *sys.meta_path])
+
+    [fault] = faults(**GOOD, otel_exporter_otlp_endpoint="http://host:4318")
+
+    assert fault.startswith("OTEL_EXPORTER_OTLP_ENDPOINT needs an extra")
