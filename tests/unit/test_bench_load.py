@@ -126,7 +126,8 @@ async def test_an_open_loop_connects_when_something_is_due_to_a_server_that_clos
             await load.run(0.01)
             asked_before = len(server.asked)
             outcome = await load.follow(schedule(100, 0.1, seed=1), 0.1)
-    assert len(outcome.latencies) == len(server.asked) - asked_before == len(schedule(100, 0.1, seed=1)) > 0
+    assert len(outcome.latencies) == len(schedule(100, 0.1, seed=1)) > 0
+    assert len(server.asked) - asked_before >= len(outcome.latencies)  # one of the run before may come late
     assert (outcome.errors, outcome.timeouts) == (0, 0)
 
 
