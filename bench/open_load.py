@@ -47,6 +47,7 @@ class OpenLoad(Load):
 
         A request that has waited for a connection for 5 s has timed out, as one has that was out for so long.
         """
+        await asyncio.gather(*self._connecting)  # else those would be opened again, and asked for two at once
         self.outcome, self._waiting = Outcome(), deque()
         self._idle = deque(connection for connection in self._connections if connection.is_open)
         self._closed = deque(place for place, connection in enumerate(self._connections) if not connection.is_open)
