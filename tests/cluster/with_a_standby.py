@@ -19,7 +19,7 @@ from tests.support.processes import PROGRAMS, Running, environment, running, wai
 from tests.support.sockets import ask
 from tests.support.steady import asking, get
 
-CLIENTS, ROUNDS, WORKERS = 4, 25, 2
+CLIENTS, ROUNDS, WORKERS = 4, 12, 2
 LONG_SECONDS = 1.0
 """Longer than it takes to see that a standby does not answer."""
 

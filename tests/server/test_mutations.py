@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 from tests.support.processes import ROOT, environment, unmeasured
 
+MUTATIONS = int(os.environ.get("MUTATIONS", "100000"))
 
-@pytest.mark.parametrize(("count", "loop"), [(100_000, "uvloop"), (20_000, "asyncio")])
+
+@pytest.mark.parametrize(("count", "loop"), [(MUTATIONS, "uvloop"), (MUTATIONS // 5, "asyncio")])
 def test_mutations_leave_nothing_behind(count: int, loop: str) -> None:
     command = [sys.executable, "-m", "tests.server.mutations", str(count), loop]
     env = unmeasured(environment())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.no_cover
 """Measuring each of so many readings would take four times as long as they do; what they run, others run as well."""
 
 OURS = codec(*(key(algorithm) for algorithm in ALGORITHMS))
-MUTATIONS = 100_000
+MUTATIONS = int(os.environ.get("MUTATIONS", "100000"))
 NAMES = ["iss", "aud", "sub", "jti", "sid", "iat", "nbf", "exp"]
 
 
