@@ -115,7 +115,8 @@ def main() -> None:
     except Exception as error:
         if not isinstance(refusal(error), Unavailable):
             raise
-        raise SystemExit(f"no database ({reason(error)}): check DATABASE_URL, and that it runs") from None
+        said = f"a migration gave up ({reason(error)}) and is undone: run alembic upgrade head again"
+        raise SystemExit(said) from None
 
 
 main()

@@ -160,5 +160,5 @@ def test_several_processes_need_a_tmp_for_what_they_count(deployed: Deployed, tm
     with deployed.serving(tmp_path, "--workers", "2", scratch=True) as server:
         assert Member(server).access_token
         assert ask(server, "GET", "/metrics").status == 200
-        written = list(Path(f"/proc/{server.process.pid}/root/tmp").iterdir())
+        written = list(Path("/proc", str(server.process.pid), "root", "tmp").iterdir())
         assert [path.name.startswith("postern-metrics-") for path in written] == [True]

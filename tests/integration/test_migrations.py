@@ -143,6 +143,20 @@ def test_a_migration_that_fails_leaves_nothing_behind(bare: str) -> None:
     assert rows(bare, "SELECT proname FROM pg_proc WHERE proname = 'postern_trigrams'") == []
 
 
+async def test_a_migration_that_waits_too_long_for_a_table_gives_up_and_says_so(bare: str) -> None:
+    await asyncio.to_thread(alembic.command.upgrade, config(bare), "0002")
+    holder = await connect(bare)
+    async with holder.transaction():
+        await holder.execute("LOCK TABLE users")
+        code, _, errors = await asyncio.to_thread(lambda: finish(start("upgrade", "head", DATABASE_URL=bare)))
+    version = await holder.fetchval("SELECT version_num FROM alembic_version")
+    await holder.close()
+
+    assert (code, version) == (1, "0002")
+    assert errors.splitlines()[-1].startswith("a migration gave up (")
+    assert "SQLSTATE 55P03) and is undone: run alembic upgrade head again" in errors
+
+
 def test_two_upgrades_at_once_both_succeed(bare: str) -> None:
     both = [start("upgrade", "head", DATABASE_URL=bare) for _ in range(2)]
 

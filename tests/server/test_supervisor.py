@@ -97,7 +97,7 @@ def test_a_machine_that_stood_still_is_no_reason_to_kill(tmp_path: Path) -> None
         for number in (signal.SIGSTOP, signal.SIGCONT):
             for process in (server.process.pid, *before):
                 kill(process, number)
-            time.sleep(3)
+            time.sleep(3)  # longer than it would take to be killed: nothing is to happen
         assert workers_of(server) == before
         assert_said_nothing_bad(server)
 
